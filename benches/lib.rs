@@ -1,0 +1,1 @@
+//! Criterion benchmarks of Hookproof; see `benches/` beside this file. The crate itself holds nothing.

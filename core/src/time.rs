@@ -1,0 +1,161 @@
+//! Points in time as the hook sees them.
+//!
+//! Owns the two kinds of time and keeps them apart: [`Instant`] is a monotonic clock's reading inside one process,
+//! [`WallTime`] is UTC. It knows no clock: time enters every machine as an argument ([`Now`]).
+//!
+//! * `TIME-1`: no decision reads an instance's wall clock. A machine gets [`Now`], whose only UTC value is an upper
+//!   bound of the *store's* clock, worked out by [`StoreClock`] from the store's replies and monotonic time alone.
+//!
+//! Units: nanoseconds throughout. 64 bits of them are 584 years, so sums saturate only on absurd input.
+
+use std::ops::Add;
+use std::time::Duration;
+
+/// A [`Duration`] in whole nanoseconds, saturating at 584 years.
+pub const fn nanos(duration: Duration) -> u64 {
+    let total = duration.as_nanos();
+    if total > u64::MAX as u128 {
+        u64::MAX
+    } else {
+        #[expect(clippy::cast_possible_truncation, reason = "compared with u64::MAX just above")]
+        let total = total as u64;
+        total
+    }
+}
+
+/// A reading of a monotonic clock that also runs while the machine is suspended: nanoseconds since an origin that the
+/// driver chooses (a run's or a process's start).
+///
+/// The standard library's type is not used, because it has no origin and its constructor reads a real clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The origin itself.
+    pub const ORIGIN: Self = Self(0);
+    /// Later than every real reading.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The reading `nanos` nanoseconds after the origin.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the origin.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time since `earlier`; zero if that lies in the future.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
+    }
+}
+
+/// A point in UTC: nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted (POSIX time). Times before 1970
+/// are not representable; arithmetic saturates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WallTime(u64);
+
+impl WallTime {
+    /// 1970-01-01T00:00:00Z.
+    pub const UNIX_EPOCH: Self = Self(0);
+    /// Later than every real time; as a due time, it means never.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The point `nanos` nanoseconds after 1970-01-01T00:00:00Z.
+    pub const fn from_unix_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    pub const fn as_unix_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time since `earlier`; zero if that lies in the future.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for WallTime {
+    type Output = Self;
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
+    }
+}
+
+/// What a machine is told about time with each input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Now {
+    /// The process's monotonic clock: deadlines, pauses, windows of the breaker.
+    pub mono: Instant,
+    /// An upper bound of the store's durable clock: key windows and leases. See [`StoreClock`].
+    pub store_upper: WallTime,
+}
+
+/// Bounds the store's durable clock from above without reading any wall clock.
+///
+/// The bound is the store's time in its last reply, plus the monotonic time since that request was *sent* (the reply's
+/// time was taken after the sending, so this can only overestimate), plus the declared error of the store's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StoreClock {
+    error: Duration,
+    read_at: Instant,
+    read: WallTime,
+}
+
+impl StoreClock {
+    /// A clock that has heard nothing yet: until the first reply its bound is [`WallTime::MAX`], which refuses
+    /// everything that needs a window or a lease.
+    pub const fn new(error: Duration) -> Self {
+        Self { error, read_at: Instant::ORIGIN, read: WallTime::MAX }
+    }
+
+    /// Takes the time `store_time` of a reply to a request that was sent at `sent_at`.
+    pub fn observe(&mut self, sent_at: Instant, store_time: WallTime) {
+        self.read_at = sent_at;
+        self.read = store_time;
+    }
+
+    /// The bounds at `mono`.
+    pub fn now(&self, mono: Instant) -> Now {
+        Now { mono, store_upper: self.read + mono.since(self.read_at) + self.error }
+    }
+
+    /// The monotonic time by which the store's clock has surely reached `store_time`, as far as is known at `mono`.
+    pub fn reaches_at(&self, store_time: WallTime, mono: Instant) -> Instant {
+        let wait = store_time.since(self.read) + self.error;
+        if store_time <= self.read { mono } else { self.read_at + wait }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn the_stores_clock_is_bounded_from_the_moment_of_sending() {
+        let mut clock = StoreClock::new(Duration::from_millis(500));
+        assert_eq!(clock.now(Instant::from_nanos(7)).store_upper, WallTime::MAX);
+        clock.observe(Instant::from_nanos(NANOS_PER_SECOND), WallTime::from_unix_nanos(100 * NANOS_PER_SECOND));
+        let now = clock.now(Instant::from_nanos(3 * NANOS_PER_SECOND));
+        assert_eq!(now.store_upper, WallTime::from_unix_nanos(102_500_000_000));
+    }
+
+    #[test]
+    fn sums_saturate_instead_of_wrapping() {
+        assert_eq!(WallTime::MAX + Duration::MAX, WallTime::MAX);
+        assert_eq!(Instant::MAX + Duration::from_secs(1), Instant::MAX);
+    }
+}

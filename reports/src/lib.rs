@@ -1,0 +1,1 @@
+//! The versioned run record of Hookproof and its renderings.

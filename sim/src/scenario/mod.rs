@@ -1,0 +1,522 @@
+//! A scenario: what is driven through a hook, what goes wrong meanwhile, and what must come of it.
+//!
+//! Owns the resolved form: every default filled in, every name checked, every unit a type. `decode` turns a file's text
+//! into it and reports *all* that is wrong with the file. Nothing here knows how a scenario is run.
+
+mod decode;
+
+pub use decode::{Problem, ScenarioError, decode};
+
+use std::time::Duration;
+
+use hookproof_core::experiment::Experiment;
+use hookproof_core::time::WallTime;
+
+use crate::metrics::Metric;
+
+/// A whole scenario, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// The file's name without folder and ending; names the scenario in records.
+    pub name: String,
+    /// SHA-256 of the file's bytes.
+    pub digest: [u8; 32],
+    /// `title`.
+    pub title: String,
+    /// `about`; empty if not given.
+    pub about: String,
+    /// `seed`; default 1.
+    pub seed: u64,
+    /// `start`: UTC time of the run's origin; default 2026-01-01T00:00:00Z.
+    pub start: WallTime,
+    /// `duration` of the storm.
+    pub duration: Duration,
+    /// `calm` after it; default 10 min.
+    pub calm: Duration,
+    /// `hooks`, without repetition, in file order.
+    pub hooks: Vec<HookKind>,
+    /// `judge`: hooks whose invariants are enforced; default all of `hooks` but `original` and `published`.
+    pub judge: Vec<HookKind>,
+    /// `[experiment]`, validated.
+    pub experiment: Experiment,
+    /// `[quota]`.
+    pub quota: Quota,
+    /// `[users]`.
+    pub users: Option<Users>,
+    /// `[[traffic]]`.
+    pub traffic: Vec<Traffic>,
+    /// `[caller]`.
+    pub caller: Caller,
+    /// `[fleet]`.
+    pub fleet: Fleet,
+    /// `[store]`.
+    pub store: StoreSettings,
+    /// `[upstream]`: what is true of the quota service.
+    pub upstream: Upstream,
+    /// `[hardened]`, over the defaults of the core.
+    pub hardened: Hardened,
+    /// `[[fault]]`.
+    pub faults: Vec<Fault>,
+    /// `[[window]]`.
+    pub windows: Vec<Window>,
+    /// `[[expect]]`.
+    pub expects: Vec<Expect>,
+}
+
+/// A hook under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HookKind {
+    /// The post-mortem's first program.
+    Original,
+    /// The program the post-mortem published as the cure.
+    Published,
+    /// The real `hookproof-core`.
+    Hardened,
+}
+
+impl HookKind {
+    /// All kinds, in the order of tables.
+    pub const ALL: [Self; 3] = [Self::Original, Self::Published, Self::Hardened];
+
+    /// The name in scenario files and records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Published => "published",
+            Self::Hardened => "hardened",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A probability in parts per million.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Probability(u32);
+
+impl Probability {
+    /// Certain.
+    pub const ONE: Self = Self(1_000_000);
+    /// Impossible.
+    pub const ZERO: Self = Self(0);
+
+    /// From parts per million; `None` above one.
+    pub const fn from_ppm(ppm: u32) -> Option<Self> {
+        if ppm <= 1_000_000 { Some(Self(ppm)) } else { None }
+    }
+
+    /// Parts per million.
+    pub const fn ppm(self) -> u32 {
+        self.0
+    }
+
+    /// Whether an event of this probability happens under the uniformly drawn `draw`.
+    pub const fn happens(self, draw: u64) -> bool {
+        (((draw as u128) * 1_000_000) >> 64) < self.0 as u128
+    }
+}
+
+/// `[quota]`: what over-allocation costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quota {
+    /// Unit for display; default "units".
+    pub unit: String,
+    /// A user's cap before the experiment; default 100.
+    pub base: u32,
+    /// The service refuses beyond it; default none.
+    pub hard_limit: Option<u32>,
+    /// USD per unit and month; default 0.
+    pub price_per_unit_month: f64,
+    /// Share of the excess that is really consumed; default 1.
+    pub utilisation: f64,
+}
+
+/// `[users]`: a closed population.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Users {
+    /// Number of users.
+    pub population: u32,
+    /// Their own visits, if they come by themselves.
+    pub visits: Option<Visits>,
+}
+
+/// `visits`: Poisson, with a Gamma-distributed rate of each user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Visits {
+    /// Mean number per `per`.
+    pub mean: f64,
+    /// The time `mean` refers to.
+    pub per: Duration,
+    /// Shape of the Gamma distribution of the rates; default infinite (all users alike).
+    pub shape: Option<f64>,
+}
+
+/// One `[[traffic]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traffic {
+    /// Unique name; default `traffic-N`.
+    pub name: String,
+    /// What it does.
+    pub kind: TrafficKind,
+}
+
+/// What a traffic does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrafficKind {
+    /// Arrivals at a constant rate during `[at, at + for)`; default the whole storm.
+    Steady {
+        /// Arrivals a second.
+        rate_per_second: f64,
+        /// Poisson or evenly spaced.
+        spacing: Spacing,
+        /// Start.
+        at: Duration,
+        /// Length.
+        length: Duration,
+    },
+    /// Multiplies the sum of all other arrivals.
+    Spike {
+        /// Start.
+        at: Duration,
+        /// Length.
+        length: Duration,
+        /// Factor, 0 or more.
+        factor: f64,
+    },
+}
+
+/// Spacing of open arrivals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spacing {
+    /// A Poisson process.
+    Poisson,
+    /// A metronome.
+    Even,
+}
+
+/// `[caller]`: the web tier that calls the hook and retries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caller {
+    /// How long a try is waited for; default 5 s.
+    pub deadline: Duration,
+    /// Retries after the first try; `None` is unlimited; default 0.
+    pub retries: Option<u32>,
+    /// Pause before a retry is uniform in `pause_from ..= pause_to`; default 500 ms.
+    pub pause_from: Duration,
+    /// See `pause_from`; default 1,500 ms.
+    pub pause_to: Duration,
+    /// Probability to leave before each retry; default 0.
+    pub give_up: Probability,
+}
+
+/// `[fleet]`: the hook's processes, named `app-1`, `app-2`, ….
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fleet {
+    /// Number of instances; default 1.
+    pub instances: u16,
+    /// Scheduled restarts.
+    pub restart: Option<Restart>,
+}
+
+/// A schedule of restarts at k·`every` < `duration`, k = 1, 2, ….
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restart {
+    /// Period.
+    pub every: Duration,
+    /// All at once or one after another.
+    pub mode: RestartMode,
+    /// How long an instance is down; default 2 s.
+    pub downtime: Duration,
+}
+
+/// How a fleet restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartMode {
+    /// All instances go down together.
+    AllAtOnce,
+    /// The next goes down when the one before is up.
+    Rolling,
+}
+
+/// A distribution of durations.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Latency {
+    /// Always the same.
+    Constant(Duration),
+    /// Exponential with this mean.
+    Exponential {
+        /// Mean.
+        mean: Duration,
+    },
+    /// Lognormal through two quantiles.
+    Lognormal {
+        /// Median.
+        p50: Duration,
+        /// 99th percentile, not below the median.
+        p99: Duration,
+    },
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreSettings {
+    /// Round trip of a command; default constant 1 ms.
+    pub latency: Latency,
+    /// Added until a write is durable; default 4 ms.
+    pub latency_commit: Duration,
+    /// Declared bound of the store clock's error; default 500 ms.
+    pub clock_error: Duration,
+}
+
+/// `[upstream]`: the quota service as it truly is, and what the hook believes of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// Requests it works on at once; default 16.
+    pub workers: u32,
+    /// Time a worker needs for a request; default constant 50 ms.
+    pub service_time: Latency,
+    /// Requests that may wait; `None` is unbounded (the default).
+    pub queue: Option<u32>,
+    /// What is true.
+    pub truth: UpstreamFacts,
+    /// What the hook believes; default the truth.
+    pub believed: UpstreamFacts,
+    /// Vendor profile; default strict.
+    pub profile: Profile,
+    /// A request without a key gets 400; default false.
+    pub require_key: bool,
+}
+
+/// Facts that a hook's safety rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamFacts {
+    /// What the service offers against doubles; default idempotency key.
+    pub capability: Capability,
+    /// How long a key is remembered; default 24 h.
+    pub key_ttl: Duration,
+    /// How late a read-back may be; default 0.
+    pub read_back_lag: Duration,
+    /// Longest time from sending to execution; default 60 s.
+    pub request_lifetime: Duration,
+}
+
+/// `capability` of `[upstream]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// `put-by-id`.
+    PutById,
+    /// `idempotency-key`.
+    IdempotencyKey,
+    /// `read-back`.
+    ReadBack,
+    /// `none`.
+    None,
+}
+
+/// `profile` of `[upstream]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// 409 in progress, 422 on another body, only final answers are stored.
+    Strict,
+    /// Every answer of an execution is stored, 500 too.
+    StripeV1,
+    /// Only 2xx answers are stored.
+    Only2xxCached,
+    /// Keys are ignored.
+    KeysIgnored,
+    /// A key with another body is replayed.
+    NoBodyCompare,
+}
+
+/// `[hardened]`: settings that replace the core's defaults. `None` keeps the default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hardened {
+    /// `max-in-flight` of the fleet.
+    pub max_in_flight: Option<u32>,
+    /// `lease`.
+    pub lease: Option<Duration>,
+    /// `connect-timeout`.
+    pub connect_timeout: Option<Duration>,
+    /// `attempt-timeout`.
+    pub attempt_timeout: Option<Duration>,
+    /// `backoff-base`.
+    pub backoff_base: Option<Duration>,
+    /// `backoff-cap`.
+    pub backoff_cap: Option<Duration>,
+    /// `retry-after-cap`.
+    pub retry_after_cap: Option<Duration>,
+    /// `retry-budget`, tokens.
+    pub retry_budget: Option<u32>,
+    /// `breaker-window`.
+    pub breaker_window: Option<Duration>,
+    /// `breaker-min-calls`.
+    pub breaker_min_calls: Option<u32>,
+    /// `breaker-failure-ratio`.
+    pub breaker_failure_ratio: Option<Probability>,
+    /// `breaker-open`.
+    pub breaker_open: Option<Duration>,
+    /// `breaker-open-cap`.
+    pub breaker_open_cap: Option<Duration>,
+    /// `effects-per-minute`.
+    pub effects_per_minute: Option<u32>,
+}
+
+/// One `[[fault]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// Unique name; default the kind, with `-2`, `-3` … where it is taken.
+    pub name: String,
+    /// What happens.
+    pub kind: FaultKind,
+    /// First start; with `every` alone, `every`.
+    pub at: Duration,
+    /// `for`; zero for a point fault.
+    pub length: Duration,
+    /// Repeats at `at + k · every` while that lies within the storm.
+    pub every: Option<Duration>,
+    /// Share of the opportunities it touches; default 1.
+    pub probability: Probability,
+    /// Targets; default all.
+    pub on: Targets,
+}
+
+/// Which clocks or processes a fault touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// All instances.
+    All,
+    /// These.
+    Only(Vec<Target>),
+}
+
+/// One target of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Instance number, from 0 (`app-1` is 0).
+    Instance(u16),
+    /// `store`: its clock.
+    Store,
+    /// `quota`: the quota service's clock.
+    Quota,
+}
+
+/// A signed duration in nanoseconds: what a clock is moved by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockShift {
+    /// Nanoseconds, forward if positive.
+    pub nanos: i64,
+}
+
+/// A moment in a call's life that a process fault can hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// About to send: decided and recorded, not sent.
+    Claimed,
+    /// Just sent.
+    Sent,
+    /// Just applied by the service, the answer not yet received.
+    Applied,
+}
+
+/// How an outage shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutageMode {
+    /// Connections are refused.
+    Refused,
+    /// Every request gets 503.
+    Unavailable,
+    /// Connections are accepted and never answered.
+    Hang,
+}
+
+/// What a fault does, with its parameters.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each variant is one kind of the contract, under its name there")]
+pub enum FaultKind {
+    ClockOffset { by: ClockShift },
+    ClockDrift { ppm: i32 },
+    ClockStep { by: ClockShift },
+    ClockFreeze,
+    ClockStrobe { by: ClockShift, period: Duration },
+    ProcessCrash { downtime: Duration, when: Option<Moment> },
+    ProcessPause { when: Option<Moment> },
+    ProcessRollingRestart { downtime: Duration },
+    ProcessDeploy { version: String, experiment: Option<Box<Experiment>> },
+    NetworkLatency { add: Duration },
+    NetworkLoss,
+    NetworkLostReply,
+    NetworkDuplicate,
+    NetworkReorder,
+    NetworkPartition,
+    NetworkReset,
+    QuotaOutage { mode: OutageMode },
+    QuotaErrorBefore,
+    QuotaErrorAfter,
+    QuotaLostReply,
+    QuotaThrottle { retry_after: Option<Duration> },
+    QuotaSlow { factor: f64 },
+    QuotaRestart,
+    QuotaKeyLag { lag: Duration },
+    QuotaReplay { delay: Duration },
+    QuotaFalseAck,
+    QuotaMalformed,
+    StoreLatency { add: Duration },
+    StoreError,
+    StoreOutage,
+    StoreReadOnly,
+    StoreFailover { lost: Duration },
+    StoreFull,
+}
+
+/// One `[[window]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Unique name.
+    pub name: String,
+    /// Start.
+    pub at: Duration,
+    /// Length.
+    pub length: Duration,
+}
+
+/// One `[[expect]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expect {
+    /// The hook it is about; `None` means every hook of the file.
+    pub hook: Option<HookKind>,
+    /// The metric.
+    pub metric: Metric,
+    /// What it must be.
+    pub limit: Limit,
+    /// Which stretch of the run.
+    pub during: Span,
+    /// Line of the `[[expect]]` header in the file, from 1.
+    pub line: u32,
+}
+
+/// A limit of a metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    /// `at-most`.
+    AtMost(f64),
+    /// `at-least`.
+    AtLeast(f64),
+    /// `equals`.
+    Equals(f64),
+    /// `between`, both ends included.
+    Between(f64, f64),
+}
+
+/// A named stretch `[from, to)` of a run; a repeated fault has several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The name as written in `during`; `"run"` for the whole run.
+    pub name: String,
+    /// Its stretches, in order of time.
+    pub stretches: Vec<(Duration, Duration)>,
+    /// The fault of that name, as an index into [`Scenario::faults`].
+    pub fault: Option<usize>,
+}
