@@ -130,12 +130,6 @@ impl StoreClock {
     pub fn now(&self, mono: Instant) -> Now {
         Now { mono, store_upper: self.read + mono.since(self.read_at) + self.error }
     }
-
-    /// The monotonic time by which the store's clock has surely reached `store_time`, as far as is known at `mono`.
-    pub fn reaches_at(&self, store_time: WallTime, mono: Instant) -> Instant {
-        let wait = store_time.since(self.read) + self.error;
-        if store_time <= self.read { mono } else { self.read_at + wait }
-    }
 }
 
 #[cfg(test)]
