@@ -106,6 +106,8 @@ pub struct ClaimedGrant {
     pub user: UserHandle,
     /// The grant.
     pub grant: GrantId,
+    /// The recorded variant, whose grant this is.
+    pub variant: VariantIndex,
     /// This claim.
     pub fence: Fence,
     /// Claims so far, this one included.
@@ -496,6 +498,7 @@ impl Image {
         ClaimedGrant {
             user: open.user,
             grant: open.grant,
+            variant: row.variant,
             fence: open.fence,
             attempts: open.attempts,
             doubt: open.doubt,

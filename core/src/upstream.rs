@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::experiment::VariantIndex;
 use crate::identity::GrantId;
 use crate::store::UserHandle;
 
@@ -46,6 +47,8 @@ pub struct Request {
     pub user: UserHandle,
     /// Which promise.
     pub grant: GrantId,
+    /// The recorded variant, which says how many units.
+    pub variant: VariantIndex,
     /// The idempotency key or the id in the path: the grant id itself.
     pub key: GrantId,
     /// Sends of this grant so far, this one included; from 1.

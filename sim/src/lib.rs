@@ -1,14 +1,39 @@
 //! A deterministic virtual-time world that proves an experiment hook.
+//!
+//! [`scenario::decode`] turns a scenario file into a [`scenario::Scenario`]; [`run`] drives one hook through it with one
+//! seed and returns an [`outcome::Outcome`]: metrics, expectations and invariants. The same scenario, seed and version give
+//! the same outcome on every machine.
+//!
+//! A map of the modules:
+//!
+//! | what                              | where                                                             |
+//! |-----------------------------------|-------------------------------------------------------------------|
+//! | time and chance                   | [`engine`], [`seed`], [`clock`], [`digest`]                       |
+//! | who visits, who waits             | [`traffic`], [`users`], `world`                                   |
+//! | what the hook depends on          | [`network`], [`quota_service`], [`store`]                         |
+//! | what goes wrong                   | [`fault`]                                                         |
+//! | what is under test                | [`subject`]                                                       |
+//! | what is found                     | [`metrics`], [`oracle`], `expectation`, [`outcome`]               |
 
+pub mod clock;
+pub mod digest;
+pub mod engine;
+mod expectation;
+pub mod fault;
 pub mod metrics;
+pub mod network;
+pub mod oracle;
 pub mod outcome;
+pub mod quota_service;
+mod run;
 pub mod scenario;
+pub mod seed;
+pub mod slab;
+pub mod store;
+pub mod subject;
+pub mod traffic;
+pub mod users;
+mod world;
 
-use outcome::Outcome;
-use scenario::{HookKind, Scenario};
-
-/// Runs one hook through one scenario with one seed. `progress` is called now and then with the share of virtual time
-/// that has passed (0 to 1).
-pub fn run(_scenario: &Scenario, _hook: HookKind, _seed: u64, _progress: &mut dyn FnMut(f64)) -> Outcome {
-    todo!()
-}
+pub use run::{run, run_with};
+pub use world::{Recording, Recordings, Setting};

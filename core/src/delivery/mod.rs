@@ -358,7 +358,7 @@ impl Delivery {
         } else {
             key_of_attempt(grant.grant, grant.attempts)
         };
-        let request = Request { user: grant.user, grant: grant.grant, key, attempt: grant.attempts };
+        let request = Request { user: grant.user, grant: grant.grant, variant: grant.variant, key, attempt: grant.attempts };
         let (connect_timeout, attempt_timeout) = (config.connect_timeout, config.attempt_timeout);
         let attempt = self.slots.insert(Slot { grant, stage: Stage::Sent });
         self.lane.on_send(now.mono);

@@ -1,2 +1,49 @@
-//! The operator's binary.
-fn main() {}
+//! `hookproof`, the operator's binary: parse, resolve, run, render, exit code.
+//!
+//! The only crate that knows all others; it maps the simulator's outcomes to the records of `hookproof-reports`. stdout
+//! is data, stderr is talk, and every failure that a user can meet has an exit code ([`exit::Exit`]).
+
+mod args;
+mod determinism;
+mod exit;
+mod experiment;
+mod out;
+mod pool;
+mod progress;
+mod record;
+mod run;
+mod scenarios;
+mod size;
+mod terminal;
+mod validate;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, ExperimentVerb, Verb};
+use exit::{Exit, Failure};
+use terminal::Terminal;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let terminal = Terminal::new(cli.color, cli.quiet);
+    let result = catch_unwind(AssertUnwindSafe(|| dispatch(&cli.verb, &terminal)))
+        .unwrap_or_else(|panic| Err(Failure::of_panic("the command", panic.as_ref())));
+    result
+        .unwrap_or_else(|failure| {
+            failure.messages().iter().for_each(|message| terminal.complain(message));
+            failure.exit()
+        })
+        .code()
+}
+
+fn dispatch(verb: &Verb, terminal: &Terminal) -> Result<Exit, Failure> {
+    match verb {
+        Verb::Run(args) => run::run(args, terminal),
+        Verb::Validate(args) => validate::validate(args, terminal),
+        Verb::Experiment { verb: ExperimentVerb::Assign(args) } => experiment::assign::assign(args, terminal),
+        Verb::Experiment { verb: ExperimentVerb::Vectors(args) } => experiment::vectors::vectors(&args.file),
+    }
+}

@@ -3,6 +3,10 @@
 //! Owns the closed set of metric names shared by `[[expect]]`, records and reports. What a metric means is stated once,
 //! on its variant of [`Metric`]; harm is worked out by one function over ledger and visits, the same for every hook.
 
+pub mod allocation;
+pub mod measure;
+pub mod recorder;
+
 /// A metric of a run, named as in `[[expect]]` and in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {

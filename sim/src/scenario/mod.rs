@@ -4,8 +4,13 @@
 //! into it and reports *all* that is wrong with the file. Nothing here knows how a scenario is run.
 
 mod decode;
+mod delivery;
+mod limits;
+mod problem;
 
-pub use decode::{Problem, ScenarioError, decode};
+pub use decode::decode;
+pub use limits::{Estimate, LimitError, Limits};
+pub use problem::{PROBLEMS_MAX, Problem, ScenarioError};
 
 use std::time::Duration;
 
@@ -39,6 +44,8 @@ pub struct Scenario {
     pub judge: Vec<HookKind>,
     /// `[experiment]`, validated.
     pub experiment: Experiment,
+    /// `true-lift` of `[experiment]`: a user's outcome is 1 + this (if an effect is held) + N(0, 1); default 0.
+    pub true_lift: f64,
     /// `[quota]`.
     pub quota: Quota,
     /// `[users]`.
@@ -373,7 +380,7 @@ pub struct Fault {
     pub kind: FaultKind,
     /// First start; with `every` alone, `every`.
     pub at: Duration,
-    /// `for`; zero for a point fault.
+    /// `for`; zero for a point fault, and for a crash with `when` that may hit until the storm's end.
     pub length: Duration,
     /// Repeats at `at + k · every` while that lies within the storm.
     pub every: Option<Duration>,
@@ -381,6 +388,19 @@ pub struct Fault {
     pub probability: Probability,
     /// Targets; default all.
     pub on: Targets,
+}
+
+impl Fault {
+    /// When it starts, repetitions included, in a storm that lasts `duration`.
+    pub fn starts(&self, duration: Duration) -> impl Iterator<Item = Duration> {
+        let repeated = std::iter::successors(Some(self.at), move |at| Some(*at + self.every?));
+        repeated.take_while(move |at| *at < duration)
+    }
+
+    /// Whether it waits for a moment, and may hit until the storm ends.
+    pub const fn waits_until_the_storm_ends(&self) -> bool {
+        matches!(self.kind, FaultKind::ProcessCrash { when: Some(_), .. }) && self.length.is_zero()
+    }
 }
 
 /// Which clocks or processes a fault touches.
@@ -433,6 +453,10 @@ pub enum OutageMode {
 }
 
 /// What a fault does, with its parameters.
+///
+/// `ProcessDeploy` carries the whole new experiment, `version` included; its fault's `length` is the roll-out's, zero
+/// meaning all instances at once. A `ProcessRollingRestart` without `for` is as long as one downtime of each instance
+/// after another. A `ProcessPause` lasts its fault's stretch, with `when` from that moment on.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each variant is one kind of the contract, under its name there")]
 pub enum FaultKind {
@@ -444,7 +468,7 @@ pub enum FaultKind {
     ProcessCrash { downtime: Duration, when: Option<Moment> },
     ProcessPause { when: Option<Moment> },
     ProcessRollingRestart { downtime: Duration },
-    ProcessDeploy { version: String, experiment: Option<Box<Experiment>> },
+    ProcessDeploy { version: String, experiment: Box<Experiment> },
     NetworkLatency { add: Duration },
     NetworkLoss,
     NetworkLostReply,

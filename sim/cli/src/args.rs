@@ -1,0 +1,187 @@
+//! What the user typed. What it resolves to is decided elsewhere; here only the form is checked.
+
+#![expect(clippy::doc_markdown, reason = "clap shows these comments as they stand; backticks mean nothing there")]
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use hookproof_sim::scenario::HookKind;
+
+use crate::size;
+
+const EXIT_CODES: &str = "Exit codes:
+  0  all expectations hold
+  1  an expectation, or an invariant of a judged hook, is violated
+  2  bad input: usage, scenario, path; nothing was run or written
+  3  inconclusive: something could not be judged, or nothing was selected
+  4  the same seed gave another run
+  5  hookproof itself failed";
+
+/// Proves that an experiment hook grants once, assigns once, and spares its upstream.
+#[derive(Debug, Parser)]
+#[command(name = "hookproof", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Colour the output; auto asks the terminal, and honours NO_COLOR
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: ColorWhen,
+    /// Say nothing on stderr but errors
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorWhen {
+    /// If the stream is a terminal and nothing in the environment forbids it.
+    Auto,
+    /// Even into a file.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run scenarios in virtual time and print a verdict table
+    Run(RunArgs),
+    /// Check scenario files without running them
+    Validate(ValidateArgs),
+    /// Work with an experiment's assignment
+    Experiment {
+        #[command(subcommand)]
+        verb: ExperimentVerb,
+    },
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Scenario files, or folders to search for *.toml [default: scenarios/]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Run this hook instead of the file's hooks (repeatable)
+    #[arg(long = "hook", value_name = "NAME", value_parser = hook_parser())]
+    pub(crate) hooks: Vec<HookKind>,
+    /// Run with this seed instead of the file's
+    #[arg(long, value_name = "N", conflicts_with = "seeds")]
+    pub(crate) seed: Option<u64>,
+    /// Run with each seed from A up to, but not including, B
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+    pub(crate) seeds: Option<Range<u64>>,
+    /// Threads [default: as many as the machine can run]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// What to print (repeatable): a table, or the run record; json alone prints the record and nothing else
+    #[arg(long = "format", value_name = "FORMAT", default_value = "human")]
+    pub(crate) formats: Vec<Format>,
+    /// Write the run record to DIR/run.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Run everything twice and compare
+    #[arg(long)]
+    pub(crate) check_determinism: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// Scenario files, or folders to search for *.toml [default: scenarios/]
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// How large a scenario may be.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// Refuse a scenario that would need more events
+    #[arg(long, value_name = "N")]
+    pub(crate) max_events: Option<u64>,
+    /// Refuse a scenario that would need more memory: bytes, or 512MiB
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    pub(crate) max_memory: Option<u64>,
+}
+
+/// A rendering of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The verdict table.
+    Human,
+    /// The run record.
+    Json,
+}
+
+/// `experiment …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExperimentVerb {
+    /// Print the variant and grant of each user as CSV
+    Assign(AssignArgs),
+    /// Compare a CSV of test vectors with this program's own results
+    Vectors(VectorsArgs),
+}
+
+/// `experiment assign`.
+#[derive(Debug, Args)]
+pub(crate) struct AssignArgs {
+    /// A TOML file with an experiment table, such as a scenario
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// User ids: one a line, or a CSV with a user_id column; - is stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) users: PathBuf,
+}
+
+/// `experiment vectors`.
+#[derive(Debug, Args)]
+pub(crate) struct VectorsArgs {
+    /// A CSV like assignment_v1.csv or assignment_v1_invalid.csv
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+fn hook_parser() -> impl TypedValueParser<Value = HookKind> {
+    PossibleValuesParser::new(HookKind::ALL.map(HookKind::name))
+        .map(|name| HookKind::from_name(&name).expect("only names of hooks are possible values"))
+}
+
+fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
+    let form = || "two whole numbers are needed, as in 1..9 for the seeds 1 to 8".to_owned();
+    let (from, to) = text.split_once("..").ok_or_else(form)?;
+    let from: u64 = from.parse().map_err(|_| form())?;
+    let to: u64 = to.parse().map_err(|_| form())?;
+    if from >= to {
+        return Err(format!(
+            "the range is empty: the end is not included; {from}..{} is one seed",
+            from.saturating_add(1)
+        ));
+    }
+    Ok(from..to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seeds_are_half_open_and_not_empty() {
+        assert_eq!(parse_seeds("1..9"), Ok(1..9));
+        for text in ["", "1", "1..", "..4", "1..=4", "4..4", "5..4", "-1..4", "a..b", "1..99999999999999999999"] {
+            assert!(parse_seeds(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! From the simulator's outcome to the versioned record.
+
+use hookproof_reports as reports;
+use hookproof_reports::{Length, Number};
+use hookproof_sim::outcome::{self, Outcome};
+use hookproof_sim::scenario::{self, Scenario};
+
+/// The record of one run.
+pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
+    let hook = outcome.hook.name();
+    reports::Run {
+        scenario: reports::ScenarioId {
+            name: scenario.name.clone(),
+            title: scenario.title.clone(),
+            digest: scenario_digest(scenario),
+        },
+        hook: hook.to_owned(),
+        role: role(outcome.role),
+        seed: outcome.seed,
+        digest: format!("{:032x}", outcome.digest),
+        verdict: verdict(outcome.verdict),
+        metrics: outcome.metrics.iter().map(|(metric, value)| (metric.name().to_owned(), number(*value))).collect(),
+        unsupported: outcome.unsupported.iter().map(|metric| metric.name().to_owned()).collect(),
+        expectations: outcome.expectations.iter().map(|one| expectation(hook, one)).collect(),
+        invariants: outcome.invariants.iter().map(invariant).collect(),
+        faults: outcome.faults.iter().map(fault).collect(),
+        reached: outcome.reached.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+        series: reports::Series {
+            bin: Length(outcome.series.bin),
+            counts: outcome.series.counts.iter().map(|(name, bins)| ((*name).to_owned(), bins.clone())).collect(),
+        },
+        latency: reports::Latency { quantiles: outcome.latency_us.iter().map(quantile).collect() },
+        worst_users: outcome.worst_users.iter().map(worst_user).collect(),
+        repro: reports::repro_command(&format!("{}.toml", scenario.name), hook, outcome.seed),
+    }
+}
+
+/// The record of a whole command.
+pub(crate) fn record(runs: Vec<reports::Run>) -> reports::RunRecord {
+    let tool = reports::Tool { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    reports::RunRecord { schema: reports::SCHEMA.to_owned(), tool, clock: reports::ClockKind::Virtual, runs }
+}
+
+/// The digest by which a record names a scenario file's content.
+pub(crate) fn scenario_digest(scenario: &Scenario) -> String {
+    hex::encode(scenario.digest)
+}
+
+const fn role(role: outcome::Role) -> reports::Role {
+    match role {
+        outcome::Role::Judged => reports::Role::Judged,
+        outcome::Role::Reference => reports::Role::Reference,
+    }
+}
+
+const fn verdict(verdict: outcome::Verdict) -> reports::Verdict {
+    match verdict {
+        outcome::Verdict::Pass => reports::Verdict::Pass,
+        outcome::Verdict::Violated => reports::Verdict::Violated,
+        outcome::Verdict::Inconclusive => reports::Verdict::Inconclusive,
+    }
+}
+
+fn number(value: outcome::Value) -> Number {
+    match value {
+        outcome::Value::Never => Number::NEVER,
+        outcome::Value::Number(number) => finite(number),
+    }
+}
+
+fn finite(number: f64) -> Number {
+    Number::finite(number).expect("metrics and limits are finite: what never happened is Value::Never")
+}
+
+fn limit(limit: scenario::Limit) -> reports::Limit {
+    match limit {
+        scenario::Limit::AtMost(most) => reports::Limit::AtMost(finite(most)),
+        scenario::Limit::AtLeast(least) => reports::Limit::AtLeast(finite(least)),
+        scenario::Limit::Equals(value) => reports::Limit::Equals(finite(value)),
+        scenario::Limit::Between(least, most) => reports::Limit::Between(finite(least), finite(most)),
+    }
+}
+
+fn expectation(hook: &str, expectation: &outcome::Expectation) -> reports::Expectation {
+    reports::Expectation {
+        metric: expectation.metric.name().to_owned(),
+        hook: hook.to_owned(),
+        during: expectation.during.clone(),
+        limit: limit(expectation.limit),
+        value: expectation.value.map(number),
+        verdict: verdict(expectation.verdict),
+        line: expectation.line,
+        note: expectation.note.clone(),
+    }
+}
+
+fn invariant(invariant: &outcome::Invariant) -> reports::Invariant {
+    let first = invariant.first.as_ref().map(|first| reports::Violation {
+        at: Length(first.at),
+        user: first.user.clone(),
+        evidence: first.evidence.clone(),
+    });
+    reports::Invariant {
+        id: invariant.id.to_owned(),
+        says: invariant.says.to_owned(),
+        checked: invariant.checked,
+        violations: invariant.violations,
+        inconclusive: invariant.inconclusive,
+        first,
+    }
+}
+
+fn fault(fault: &outcome::FaultAccount) -> reports::Fault {
+    reports::Fault {
+        name: fault.name.clone(),
+        kind: fault.kind.to_owned(),
+        at: Length(fault.at),
+        length: Length(fault.length),
+        opportunities: fault.opportunities,
+        effects: fault.effects,
+        supported: fault.supported,
+    }
+}
+
+fn quantile(&(quantile_ppm, latency_us): &(u32, u64)) -> reports::Quantile {
+    reports::Quantile { quantile_ppm, latency_us }
+}
+
+fn worst_user(user: &outcome::WorstUser) -> reports::WorstUser {
+    let outcome::WorstUser { user, effects, held, intended } = user.clone();
+    reports::WorstUser { user, effects, held, intended }
+}

@@ -1,0 +1,320 @@
+//! `run`: scenarios through hooks in virtual time, and what came of it.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use hookproof_reports::{Run, RunRecord, TableOptions, Verdict, render_json, render_table};
+use hookproof_sim::outcome::Outcome;
+use hookproof_sim::scenario::{HookKind, Scenario};
+
+use crate::args::{Format, RunArgs};
+use crate::determinism;
+use crate::exit::{Exit, Failure};
+use crate::out::OutFolder;
+use crate::pool;
+use crate::progress::{Progress, RunProgress};
+use crate::record;
+use crate::scenarios::{self, Loaded};
+use crate::terminal::{self, Terminal};
+
+/// Beyond it the record itself would not fit into memory.
+const RUNS_MAX: u64 = 1_000_000;
+
+/// Runs what `args` select, and prints and writes what they ask for.
+///
+/// # Errors
+/// Bad input, before anything is run; a failure of the harness.
+pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    let output = Output::resolve(args)?;
+    let files = scenarios::load(&args.paths, args.limits, terminal)?;
+    let units = units(args, &files)?;
+    let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
+
+    announce(&files, &units, terminal);
+    let available = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let plan = Plan {
+        files: &files,
+        units: &units,
+        jobs: args.jobs.unwrap_or_else(available),
+        times: if args.check_determinism { Times::Twice } else { Times::Once },
+        simulate: hookproof_sim::run,
+    };
+    let results = plan.run(terminal);
+    let (runs, diverged) = collect(results)?;
+
+    let record = record::record(runs);
+    if let Some(folder) = folder {
+        folder.write("run.json", render_json(&record).as_bytes())?;
+    }
+    terminal::print(render(&record, &files, output, terminal).as_bytes())?;
+    for message in &diverged {
+        terminal.complain(message);
+    }
+    let runs_exit = exit(&record);
+    Ok(if diverged.is_empty() { runs_exit } else { runs_exit.min(Exit::Diverged) })
+}
+
+/// What goes to stdout.
+#[derive(Clone, Copy)]
+enum Output {
+    Table,
+    Record,
+}
+
+impl Output {
+    fn resolve(args: &RunArgs) -> Result<Self, Failure> {
+        let asked = |format| args.formats.contains(&format);
+        match (asked(Format::Human), asked(Format::Json), &args.out) {
+            (false, true, _) => Ok(Self::Record),
+            (true, true, None) => Err(Failure::bad_input(
+                "--format human and json both want stdout; add --out DIR for the record, or ask for one of them",
+            )),
+            (_, false, _) | (true, true, Some(_)) => Ok(Self::Table),
+        }
+    }
+}
+
+/// One run to do.
+#[derive(Clone, Copy)]
+struct Unit {
+    file: usize,
+    hook: HookKind,
+    seed: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Times {
+    Once,
+    Twice,
+}
+
+fn units(args: &RunArgs, files: &[Loaded]) -> Result<Vec<Unit>, Failure> {
+    let mut asked: Vec<HookKind> = Vec::new();
+    for hook in &args.hooks {
+        if !asked.contains(hook) {
+            asked.push(*hook);
+        }
+    }
+    let hooks = |file: &Loaded| if asked.is_empty() { file.scenario.hooks.clone() } else { asked.clone() };
+    let seeds_each = args.seeds.as_ref().map_or(1, |seeds| seeds.end - seeds.start);
+    let hooks_all: usize = files.iter().map(|file| hooks(file).len()).sum();
+    let count = seeds_each.saturating_mul(hooks_all as u64);
+    if count > RUNS_MAX {
+        let message = format!("these are {count} runs, more than {RUNS_MAX}; name a shorter range of --seeds");
+        return Err(Failure::bad_input(message));
+    }
+    let mut units = Vec::new();
+    for (file, loaded) in files.iter().enumerate() {
+        for hook in hooks(loaded) {
+            units.extend(seeds(args, loaded).map(|seed| Unit { file, hook, seed }));
+        }
+    }
+    Ok(units)
+}
+
+fn seeds(args: &RunArgs, file: &Loaded) -> RangeInclusive<u64> {
+    if let Some(seeds) = &args.seeds {
+        return seeds.start..=seeds.end - 1;
+    }
+    let seed = args.seed.unwrap_or(file.scenario.seed);
+    seed..=seed
+}
+
+fn announce(files: &[Loaded], units: &[Unit], terminal: &Terminal) {
+    for (index, file) in files.iter().enumerate() {
+        let of_file = || units.iter().filter(|unit| unit.file == index);
+        let mut hooks: Vec<&str> = of_file().map(|unit| unit.hook.name()).collect();
+        hooks.dedup();
+        let seed = match (of_file().map(|unit| unit.seed).min(), of_file().map(|unit| unit.seed).max()) {
+            (Some(low), Some(high)) if low < high => format!("seeds {low} to {high}"),
+            (Some(seed), _) => format!("seed {seed}"),
+            (None, _) => continue,
+        };
+        terminal.say(&format!("{}: {seed}, {}", file.path, hooks.join(", ")));
+    }
+}
+
+/// A finished run, and how its second run differed.
+type Finished = (Run, Option<String>);
+
+/// All that is to be done, and by what.
+struct Plan<'a> {
+    files: &'a [Loaded],
+    units: &'a [Unit],
+    jobs: NonZeroUsize,
+    times: Times,
+    simulate: fn(&Scenario, HookKind, u64, &mut dyn FnMut(f64)) -> Outcome,
+}
+
+impl Plan<'_> {
+    /// Does all runs; the results stand in the order of the units.
+    fn run(&self, terminal: &Terminal) -> Vec<Result<Finished, Failure>> {
+        let runs_of = |index| self.units.iter().filter(|unit| unit.file == index).count();
+        let files = self.files.iter().enumerate().map(|(index, file)| (file.scenario.name.clone(), runs_of(index)));
+        let progress = Progress::new(files, terminal);
+        let results = pool::each(self.units.len(), self.jobs, |index| {
+            let unit = self.units[index];
+            let mut at = progress.run(unit.file);
+            let finished = catch_unwind(AssertUnwindSafe(|| self.run_one(unit, &mut at)));
+            at.done();
+            finished.map_err(|panic| Failure::of_panic(&self.named(unit), panic.as_ref()))
+        });
+        progress.finish();
+        results
+    }
+
+    fn run_one(&self, unit: Unit, progress: &mut RunProgress<'_>) -> Finished {
+        let scenario = &self.files[unit.file].scenario;
+        let simulate = |at: &mut dyn FnMut(f64)| (self.simulate)(scenario, unit.hook, unit.seed, at);
+        match self.times {
+            Times::Once => (record::run(scenario, &simulate(&mut |share| progress.at(share))), None),
+            Times::Twice => {
+                let first = simulate(&mut |share| progress.at(share / 2.0));
+                let second = simulate(&mut |share| progress.at(0.5 + share / 2.0));
+                let difference = determinism::difference(&first, &second)
+                    .map(|difference| format!("{} gave two different runs: {difference}", self.named(unit)));
+                (record::run(scenario, &first), difference)
+            }
+        }
+    }
+
+    fn named(&self, unit: Unit) -> String {
+        format!("{} with hook {} and seed {}", self.files[unit.file].path, unit.hook.name(), unit.seed)
+    }
+}
+
+/// All runs and the messages of those that differed.
+fn collect(results: Vec<Result<Finished, Failure>>) -> Result<(Vec<Run>, Vec<String>), Failure> {
+    let (mut runs, mut diverged, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok((run, difference)) => {
+                runs.push(run);
+                diverged.extend(difference);
+            }
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Failure::joined(&failures).map_or(Ok((runs, diverged)), Err)
+}
+
+fn render(record: &RunRecord, files: &[Loaded], output: Output, terminal: &Terminal) -> String {
+    match output {
+        Output::Record => render_json(record),
+        Output::Table => {
+            let paths: BTreeMap<String, String> =
+                files.iter().map(|file| (record::scenario_digest(&file.scenario), file.path.clone())).collect();
+            render_table(record, &TableOptions { palette: terminal.palette(), paths })
+        }
+    }
+}
+
+fn exit(record: &RunRecord) -> Exit {
+    match record.runs.iter().map(|run| run.verdict).min() {
+        Some(Verdict::Violated) => Exit::Violated,
+        // Nothing was selected, so nothing was judged.
+        None | Some(Verdict::Inconclusive) => Exit::Inconclusive,
+        Some(Verdict::Pass) => Exit::Pass,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::args::ColorWhen;
+    use hookproof_sim::metrics::Metric;
+    use hookproof_sim::outcome::{Role, Series, Value, Verdict};
+
+    const SCENARIO: &str = r#"
+        schema = 1
+        title = "Nothing is simulated here"
+        duration = "60s"
+        hooks = ["original", "hardened"]
+        experiment = { id = "x", variant = [{ name = "a", weight = 1 }, { name = "b", weight = 1, grant = 25 }] }
+        users = { population = 10, visits = { mean = 1, per = "60s" } }
+    "#;
+
+    fn files() -> Vec<Loaded> {
+        let scenario = hookproof_sim::scenario::decode("x", "x.toml", SCENARIO.as_bytes()).unwrap();
+        vec![Loaded { scenario, path: "x.toml".to_owned() }]
+    }
+
+    fn outcome(hook: HookKind, seed: u64, digest: u128, users: f64) -> Outcome {
+        Outcome {
+            hook,
+            role: Role::Judged,
+            seed,
+            digest,
+            verdict: Verdict::Pass,
+            metrics: BTreeMap::from([(Metric::OverAllocationUsers, Value::Number(users))]),
+            unsupported: Vec::new(),
+            expectations: Vec::new(),
+            invariants: Vec::new(),
+            faults: Vec::new(),
+            reached: BTreeMap::new(),
+            series: Series::default(),
+            latency_us: Vec::new(),
+            worst_users: Vec::new(),
+            hook_calls: 0,
+            events: 0,
+        }
+    }
+
+    fn results(
+        times: Times,
+        simulate: fn(&Scenario, HookKind, u64, &mut dyn FnMut(f64)) -> Outcome,
+    ) -> Result<(Vec<Run>, Vec<String>), Failure> {
+        let files = files();
+        let unit = |hook, seed| Unit { file: 0, hook, seed };
+        let units = [unit(HookKind::Original, 1), unit(HookKind::Original, 2), unit(HookKind::Hardened, 1)];
+        let jobs = NonZeroUsize::new(2).unwrap();
+        let plan = Plan { files: &files, units: &units, jobs, times, simulate };
+        collect(plan.run(&Terminal::new(ColorWhen::Never, true)))
+    }
+
+    #[test]
+    fn runs_come_in_the_order_of_files_hooks_and_seeds() {
+        let (runs, diverged) = results(Times::Twice, |_, hook, seed, _| outcome(hook, seed, 7, 0.0)).unwrap();
+        let order: Vec<(&str, u64)> = runs.iter().map(|run| (run.hook.as_str(), run.seed)).collect();
+        assert_eq!(order, [("original", 1), ("original", 2), ("hardened", 1)]);
+        assert!(diverged.is_empty());
+    }
+
+    #[test]
+    fn a_run_that_differs_from_itself_is_named() {
+        thread_local!(static CALLS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
+        let (_, diverged) = results(Times::Twice, |_, hook, seed, _| {
+            let digest = CALLS.replace(CALLS.get() + 1);
+            outcome(hook, seed, if hook == HookKind::Hardened { digest.into() } else { 7 }, 0.0)
+        })
+        .unwrap();
+        assert_eq!(diverged.len(), 1);
+        assert!(diverged[0].starts_with("x.toml with hook hardened and seed 1 gave two different runs: digest 0000"));
+        let (_, diverged) = results(Times::Twice, |_, hook, seed, _| {
+            let users = CALLS.replace(CALLS.get() + 1);
+            outcome(hook, seed, 7, if seed == 2 { users.into() } else { 0.0 })
+        })
+        .unwrap();
+        assert_eq!(diverged.len(), 1);
+        assert!(diverged[0].contains("seed 2 gave two different runs: over-allocation.users "), "{}", diverged[0]);
+    }
+
+    #[test]
+    fn a_panic_of_the_simulator_is_the_harness_failing() {
+        let simulate = |_: &Scenario, hook: HookKind, seed: u64, _: &mut dyn FnMut(f64)| {
+            assert!(seed != 2, "GRANT-9 is broken");
+            outcome(hook, seed, 7, 0.0)
+        };
+        let failure = results(Times::Once, simulate).unwrap_err();
+        assert_eq!(failure.exit(), Exit::Harness);
+        assert_eq!(failure.messages().len(), 1);
+        let message = &failure.messages()[0];
+        assert!(message.starts_with("x.toml with hook original and seed 2 panicked"), "{message}");
+        assert!(message.contains("GRANT-9 is broken"), "{message}");
+    }
+}

@@ -1,0 +1,170 @@
+//! From paths to scenarios: finding the files, reading them, and everything that is wrong with them at once.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use hookproof_sim::scenario::{self, Limits, Scenario};
+
+use crate::args::LimitArgs;
+use crate::exit::Failure;
+use crate::terminal::Terminal;
+
+const DEFAULT_FOLDER: &str = "scenarios/";
+const ENDING: &str = "toml";
+/// Far above any scenario file, far below what would hurt.
+const BYTES_MAX: u64 = 16 << 20;
+
+/// A scenario and where it came from.
+pub(crate) struct Loaded {
+    pub(crate) scenario: Scenario,
+    /// The path as the user can name it.
+    pub(crate) path: String,
+}
+
+/// All scenarios of `paths` (or the default folder), in their order, a folder's files sorted.
+///
+/// # Errors
+/// Whatever is wrong with any of them; each file's problems have then been written to stderr.
+pub(crate) fn load(paths: &[PathBuf], limits: LimitArgs, terminal: &Terminal) -> Result<Vec<Loaded>, Failure> {
+    let default = [PathBuf::from(DEFAULT_FOLDER)];
+    if paths.is_empty() && !default[0].exists() {
+        let message = format!("{DEFAULT_FOLDER} is not here; go to a folder that has it, or name scenario files");
+        return Err(Failure::bad_input(message));
+    }
+    let (files, mut failures) = find(if paths.is_empty() { &default } else { paths });
+    let limits = resolve(limits);
+    let mut loaded = Vec::new();
+    let mut refused = 0;
+    for file in files {
+        match load_one(&file, &limits, terminal) {
+            Ok(one) => loaded.push(one),
+            Err(Refusal::Shown) => refused += 1,
+            Err(Refusal::Failed(failure)) => failures.push(failure),
+        }
+    }
+    if refused > 0 {
+        let files =
+            if refused == 1 { "1 scenario file is".to_owned() } else { format!("{refused} scenario files are") };
+        failures.push(Failure::bad_input(format!("{files} not valid, see above; nothing was run")));
+    }
+    Failure::joined(&failures).map_or(Ok(loaded), Err)
+}
+
+/// Reads a file that the user named.
+///
+/// # Errors
+/// It can't be read or is far too large.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = File::open(path).and_then(|file| {
+        let mut bytes = Vec::new();
+        file.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    let bytes = bytes.map_err(|error| unreadable(path, &error))?;
+    if bytes.len() as u64 > BYTES_MAX {
+        let size = BYTES_MAX >> 20;
+        return Err(Failure::bad_input(format!("{}: larger than {size} MiB; is this a TOML file?", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// The failure to open or read what the user named.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let remedies = [
+        (io::ErrorKind::NotFound, "check the path, which is relative to the working directory"),
+        (io::ErrorKind::PermissionDenied, "check its permissions"),
+        (io::ErrorKind::IsADirectory, "name a file in it"),
+    ];
+    let remedy = remedies.iter().find(|(kind, _)| *kind == error.kind());
+    let remedy = remedy.map_or("check that it is a readable file", |(_, remedy)| remedy);
+    Failure::bad_input(format!("{}: {error}; {remedy}", path.display()))
+}
+
+enum Refusal {
+    /// Its problems stand on stderr.
+    Shown,
+    Failed(Failure),
+}
+
+fn load_one(file: &Path, limits: &Limits, terminal: &Terminal) -> Result<Loaded, Refusal> {
+    let source = read(file).map_err(Refusal::Failed)?;
+    let path = file.display().to_string();
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    let scenario = scenario::decode(&name, &path, &source).map_err(|error| {
+        terminal.show_problem(|color| error.render(color));
+        Refusal::Shown
+    })?;
+    let too_large = |error| Refusal::Failed(Failure::bad_input(format!("{path}: {error}")));
+    scenario.check_limits(limits).map_err(too_large)?;
+    Ok(Loaded { scenario, path })
+}
+
+fn resolve(args: LimitArgs) -> Limits {
+    let Limits { max_events, max_memory } = Limits::default();
+    Limits { max_events: args.max_events.unwrap_or(max_events), max_memory: args.max_memory.unwrap_or(max_memory) }
+}
+
+/// The files that `paths` name, each once, and what can't be searched.
+fn find(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Failure>) {
+    let mut search = Search::default();
+    for path in paths {
+        let before = (search.found, search.failures.len());
+        match fs::metadata(path) {
+            Err(error) => search.failures.push(unreadable(path, &error)),
+            Ok(metadata) if metadata.is_dir() => {
+                search.folder(path);
+                if (search.found, search.failures.len()) == before {
+                    let message = format!("{}: no *.toml in this folder; name one with scenarios", path.display());
+                    search.failures.push(Failure::bad_input(message));
+                }
+            }
+            Ok(_) => search.file(path),
+        }
+    }
+    (search.files, search.failures)
+}
+
+#[derive(Default)]
+struct Search {
+    files: Vec<PathBuf>,
+    failures: Vec<Failure>,
+    /// Files met, named before or not.
+    found: usize,
+    /// Real paths: a file named twice runs once, and a link to a folder above leads nowhere.
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Search {
+    fn file(&mut self, path: &Path) {
+        self.found += 1;
+        if self.is_first(path) {
+            self.files.push(path.to_owned());
+        }
+    }
+
+    fn folder(&mut self, path: &Path) {
+        if !self.is_first(path) {
+            self.found += 1;
+            return;
+        }
+        let entries = fs::read_dir(path).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+        let mut entries: Vec<PathBuf> = match entries {
+            Ok(entries) => entries,
+            Err(error) => return self.failures.push(unreadable(path, &error)),
+        };
+        entries.sort();
+        for entry in entries {
+            if entry.is_dir() {
+                self.folder(&entry);
+            } else if entry.extension().is_some_and(|ending| ending == ENDING) {
+                self.file(&entry);
+            }
+        }
+    }
+
+    fn is_first(&mut self, path: &Path) -> bool {
+        self.seen.insert(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
+    }
+}

@@ -1,0 +1,179 @@
+//! A monotone priority queue: a timing wheel of base 64.
+//!
+//! After G. Varghese and A. Lauck, "Hashed and Hierarchical Timing Wheels", 1987, and the radix heap of R. Ahuja and
+//! others, 1990: an event lies at the level of the highest base-64 digit in which its time differs from now, in the slot
+//! of that digit. A slot is spread over the levels below only when its earliest event is next, so an event moves at most
+//! once a level, usually once or twice in all.
+
+use std::mem;
+
+use hookproof_core::time::Instant;
+
+const BITS: u32 = 6;
+const SLOTS: usize = 1 << BITS;
+/// 11 digits of 6 bits cover 64.
+const LEVELS: usize = 64usize.div_ceil(BITS as usize);
+
+/// Events in order of time; of equal times, in order of insertion.
+#[derive(Clone, Debug)]
+pub struct EventQueue<E> {
+    now: u64,
+    len: usize,
+    /// Which levels hold anything.
+    levels: u16,
+    /// Which slots of a level hold anything.
+    slots: [u64; LEVELS],
+    buckets: Vec<Vec<(u64, E)>>,
+    /// Events at `now` that have left their bucket, last first.
+    current: Vec<(u64, E)>,
+    /// A spare buffer, so that emptying a bucket does not free its memory.
+    spare: Vec<(u64, E)>,
+}
+
+impl<E> Default for EventQueue<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E> EventQueue<E> {
+    /// An empty queue at the origin of time.
+    pub fn new() -> Self {
+        Self {
+            now: 0,
+            len: 0,
+            levels: 0,
+            slots: [0; LEVELS],
+            buckets: std::iter::repeat_with(Vec::new).take(LEVELS * SLOTS).collect(),
+            current: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// The time of the event that was popped last.
+    pub const fn now(&self) -> Instant {
+        Instant::from_nanos(self.now)
+    }
+
+    /// Number of events.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no event.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds an event; a time that has passed means now.
+    pub fn push(&mut self, at: Instant, event: E) {
+        self.len += 1;
+        self.place(at.as_nanos().max(self.now), event);
+    }
+
+    /// Takes the next event and moves time to it.
+    pub fn pop(&mut self) -> Option<(Instant, E)> {
+        if self.current.is_empty() && !self.refill() {
+            return None;
+        }
+        let (at, event) = self.current.pop()?;
+        self.len -= 1;
+        Some((Instant::from_nanos(at), event))
+    }
+
+    fn place(&mut self, at: u64, event: E) {
+        let differing = at ^ self.now;
+        let level = if differing == 0 { 0 } else { ((63 - differing.leading_zeros()) / BITS) as usize };
+        let slot = (at >> (level as u32 * BITS)) as usize & (SLOTS - 1);
+        self.levels |= 1 << level;
+        self.slots[level] |= 1 << slot;
+        self.buckets[level * SLOTS + slot].push((at, event));
+    }
+
+    /// Moves the earliest events to `current`.
+    fn refill(&mut self) -> bool {
+        loop {
+            if self.levels == 0 {
+                return false;
+            }
+            let level = self.levels.trailing_zeros() as usize;
+            let slot = self.slots[level].trailing_zeros() as usize;
+            self.slots[level] &= !(1 << slot);
+            if self.slots[level] == 0 {
+                self.levels &= !(1 << level);
+            }
+            let bucket = &mut self.buckets[level * SLOTS + slot];
+            if level == 0 || bucket.len() == 1 {
+                mem::swap(bucket, &mut self.current);
+                self.current.reverse();
+                self.now = self.current[0].0;
+                return true;
+            }
+            let mut events = mem::replace(bucket, mem::take(&mut self.spare));
+            self.now = events.iter().map(|(at, _)| *at).min().expect("an occupied bucket holds an event");
+            for (at, event) in events.drain(..) {
+                self.place(at, event);
+            }
+            self.spare = events;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn equal_times_come_in_order_of_insertion_whenever_they_were_inserted() {
+        let mut queue = EventQueue::new();
+        let at = Instant::from_nanos;
+        queue.push(at(1_000_000), 'a');
+        queue.push(at(10), 'x');
+        queue.push(at(1_000_000), 'b');
+        assert_eq!(queue.pop(), Some((at(10), 'x')));
+        queue.push(at(1_000_000), 'c');
+        queue.push(at(999_999), 'y');
+        assert_eq!(queue.pop(), Some((at(999_999), 'y')));
+        queue.push(at(1_000_000), 'd');
+        let rest: String = std::iter::from_fn(|| queue.pop()).map(|(_, event)| event).collect();
+        assert_eq!(rest, "abcd");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_time_that_has_passed_means_now() {
+        let mut queue = EventQueue::new();
+        queue.push(Instant::from_nanos(50), 1);
+        queue.pop();
+        queue.push(Instant::from_nanos(20), 2);
+        assert_eq!(queue.pop(), Some((Instant::from_nanos(50), 2)));
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_a_sorted_map(steps in prop::collection::vec((0u32..3, 0u32..40, any::<u64>()), 1..400)) {
+            let (mut queue, mut model) = (EventQueue::new(), BTreeMap::new());
+            let mut now = 0;
+            for (n, (step, shift, offset)) in steps.into_iter().enumerate() {
+                if step == 0 {
+                    let expected = model.pop_first().map(|((at, _), event)| (Instant::from_nanos(at), event));
+                    prop_assert_eq!(queue.pop(), expected);
+                    now = expected.map_or(now, |(at, _)| at.as_nanos());
+                } else {
+                    let at = now.saturating_add(offset >> (24 + shift));
+                    queue.push(Instant::from_nanos(at), n);
+                    model.insert((at, n), n);
+                }
+                prop_assert_eq!(queue.len(), model.len());
+            }
+            while let Some(((at, _), event)) = model.pop_first() {
+                prop_assert_eq!(queue.pop(), Some((Instant::from_nanos(at), event)));
+            }
+            prop_assert_eq!(queue.pop(), None);
+        }
+    }
+}

@@ -1,0 +1,531 @@
+//! What happened, counted as it happens: the raw material of every metric, the same for every hook.
+//!
+//! Owns the users' facts, the counts of each named stretch of the run, the epochs between restarts and the second-by-second
+//! series. It judges nothing; `measure` turns it into metrics, `oracle` watches beside it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use hookproof_core::time::{Instant, nanos};
+
+use super::allocation::{Allocation, Entitlements, measure};
+use crate::outcome::Series;
+use crate::scenario::{Scenario, Span};
+use crate::users::User;
+
+/// Number of bins of a series.
+const BINS: u64 = 240;
+/// Starts of instances within this time of a group's first are one restart.
+const RESTART_GROUP: Duration = Duration::from_secs(10);
+
+/// What a run came across: the counts beside which a zero means something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`name` says it")]
+pub enum Reached {
+    Doubts,
+    DuplicateSends,
+    KeyReplays,
+    Receipts,
+    LanePauses,
+    BreakerOpenings,
+    EffectCapHolds,
+    Releases,
+    Parked,
+    Provisional,
+    Crashes,
+    Restarts,
+    ProcessPauses,
+    ClockChanges,
+    AbandonedTries,
+    CallerRetries,
+    AbandonedCalls,
+    LostReplies,
+    HardLimitRefusals,
+    StoreFailures,
+}
+
+impl Reached {
+    /// All of them, in the order of their names in a record.
+    pub const ALL: [Self; 20] = [
+        Self::Doubts,
+        Self::DuplicateSends,
+        Self::KeyReplays,
+        Self::Receipts,
+        Self::LanePauses,
+        Self::BreakerOpenings,
+        Self::EffectCapHolds,
+        Self::Releases,
+        Self::Parked,
+        Self::Provisional,
+        Self::Crashes,
+        Self::Restarts,
+        Self::ProcessPauses,
+        Self::ClockChanges,
+        Self::AbandonedTries,
+        Self::CallerRetries,
+        Self::AbandonedCalls,
+        Self::LostReplies,
+        Self::HardLimitRefusals,
+        Self::StoreFailures,
+    ];
+
+    /// The name in records.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Doubts => "doubts",
+            Self::DuplicateSends => "duplicate-sends",
+            Self::KeyReplays => "key-replays",
+            Self::Receipts => "receipts",
+            Self::LanePauses => "lane-pauses",
+            Self::BreakerOpenings => "breaker-openings",
+            Self::EffectCapHolds => "effect-cap-holds",
+            Self::Releases => "releases",
+            Self::Parked => "parked",
+            Self::Provisional => "provisional",
+            Self::Crashes => "crashes",
+            Self::Restarts => "restarts",
+            Self::ProcessPauses => "process-pauses",
+            Self::ClockChanges => "clock-changes",
+            Self::AbandonedTries => "abandoned-tries",
+            Self::CallerRetries => "caller-retries",
+            Self::AbandonedCalls => "abandoned-calls",
+            Self::LostReplies => "lost-replies",
+            Self::HardLimitRefusals => "hard-limit-refusals",
+            Self::StoreFailures => "store-failures",
+        }
+    }
+}
+
+/// What is counted by time bin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "`name` says it")]
+pub enum Counted {
+    Visits,
+    Entitlements,
+    Calls,
+    Effects,
+    Goodput,
+}
+
+impl Counted {
+    const ALL: [Self; 5] = [Self::Visits, Self::Entitlements, Self::Calls, Self::Effects, Self::Goodput];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Visits => "visits",
+            Self::Entitlements => "entitlements",
+            Self::Calls => "calls",
+            Self::Effects => "effects",
+            Self::Goodput => "goodput",
+        }
+    }
+}
+
+/// Counts of one stretch of the run.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    /// The stretch.
+    pub span: Span,
+    /// Requests sent.
+    pub attempts: u64,
+    /// Requests that may have arrived.
+    pub calls: u64,
+    /// Tries answered with an error or not in time.
+    pub errors: u64,
+    /// Visits answered without a durable record.
+    pub provisional: u64,
+    /// Exposure records.
+    pub exposures: u64,
+    /// Exposure records beyond the first of a user.
+    pub duplicates: u64,
+    /// Users who became entitled.
+    pub entitlements: u64,
+    /// First effects for entitled users that somebody still waited for.
+    pub goodput: u64,
+    /// Most calls in a whole second.
+    pub peak_rps: u64,
+    /// Most open entitlements at once.
+    pub backlog_peak: u64,
+    /// Visits' waits, in microseconds.
+    pub latency_us: Histogram<u64>,
+    /// First treated exposure to first effect, in microseconds.
+    pub delay_us: Histogram<u64>,
+    /// All users at the stretch's end.
+    pub allocation: Option<Allocation>,
+    second: u64,
+    second_calls: u64,
+}
+
+impl Stretch {
+    fn new(span: Span) -> Self {
+        let histogram = || Histogram::new(3).expect("three significant digits are allowed");
+        Self {
+            span,
+            attempts: 0,
+            calls: 0,
+            errors: 0,
+            provisional: 0,
+            exposures: 0,
+            duplicates: 0,
+            entitlements: 0,
+            goodput: 0,
+            peak_rps: 0,
+            backlog_peak: 0,
+            latency_us: histogram(),
+            delay_us: histogram(),
+            allocation: None,
+            second: u64::MAX,
+            second_calls: 0,
+        }
+    }
+
+    fn contains(&self, at: Instant) -> bool {
+        let at = at.since(Instant::ORIGIN);
+        self.span.stretches.iter().any(|(from, to)| (*from..*to).contains(&at))
+    }
+
+    /// Length of the stretch.
+    pub fn length(&self) -> Duration {
+        self.span.stretches.iter().map(|(from, to)| *to - *from).sum()
+    }
+
+    fn count_call(&mut self, at: Instant) {
+        self.calls += 1;
+        let second = at.as_nanos() / 1_000_000_000;
+        if second != self.second {
+            self.second = second;
+            self.second_calls = 0;
+        }
+        self.second_calls += 1;
+        self.peak_rps = self.peak_rps.max(self.second_calls);
+    }
+}
+
+/// Users seen between two restarts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Epoch {
+    /// When it began.
+    pub at: Instant,
+    /// Users seen in it.
+    pub seen: u64,
+    /// Users seen in it and in the one before.
+    pub seen_in_both: u64,
+    /// Users whose last variant before differs from the first in it.
+    pub switched: u64,
+}
+
+/// Seconds in which the backlog exceeded one second of capacity.
+#[derive(Clone, Debug, Default)]
+pub struct Overload {
+    since: Option<Instant>,
+    /// Whole seconds `[from, to]`, in order, not touching.
+    pub seconds: Vec<(u64, u64)>,
+}
+
+impl Overload {
+    /// The backlog crossed the line, or did not.
+    pub fn set(&mut self, at: Instant, is_over: bool) {
+        match (self.since, is_over) {
+            (None, true) => self.since = Some(at),
+            (Some(since), false) => {
+                self.since = None;
+                let (from, to) = (since.as_nanos() / 1_000_000_000, at.as_nanos() / 1_000_000_000);
+                match self.seconds.last_mut() {
+                    Some(last) if from <= last.1 + 1 => last.1 = to,
+                    _ => self.seconds.push((from, to)),
+                }
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+}
+
+/// Goodput and entitlements by whole second after the last trigger.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// The end of the last fault or spike.
+    pub trigger_end: Duration,
+    /// The first whole second at or after it.
+    pub first_second: u64,
+    /// (goodput, entitlements) by second, up to the storm's end.
+    pub seconds: Vec<(u32, u32)>,
+}
+
+impl Recovery {
+    /// The whole seconds between a trigger's end and the storm's.
+    pub fn new(trigger_end: Duration, storm: Duration) -> Self {
+        let first_second = nanos(trigger_end).div_ceil(1_000_000_000);
+        let seconds = storm.as_secs().saturating_sub(first_second);
+        let seconds = usize::try_from(seconds).unwrap_or(usize::MAX);
+        Self { trigger_end, first_second, seconds: vec![(0, 0); seconds] }
+    }
+
+    fn at(&mut self, at: Instant) -> Option<&mut (u32, u32)> {
+        let second = (at.as_nanos() / 1_000_000_000).checked_sub(self.first_second)?;
+        self.seconds.get_mut(usize::try_from(second).ok()?)
+    }
+}
+
+/// An effect, as the recorder is told of it.
+#[derive(Clone, Copy, Debug)]
+pub struct EffectSeen {
+    /// Whose.
+    pub user: u32,
+    /// Units.
+    pub units: u32,
+    /// When its request was sent.
+    pub sent_at: Instant,
+    /// Whether anybody still waited for the answer.
+    pub is_wanted: bool,
+}
+
+/// The recorder of one run.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    /// All users by number.
+    pub users: Vec<User>,
+    /// Who is entitled to what.
+    pub entitlements: Entitlements,
+    /// The whole run first, then each stretch that an expectation names.
+    pub stretches: Vec<Stretch>,
+    /// The epochs between restarts, the one before the first restart included.
+    pub epochs: Vec<Epoch>,
+    /// Seconds of overload.
+    pub overload: Overload,
+    /// After the last trigger, if there is one.
+    pub recovery: Option<Recovery>,
+    /// Entitlements that are neither delivered nor closed.
+    pub backlog: u64,
+    /// Grants parked with evidence.
+    pub parked: u64,
+    /// Grants rejected.
+    pub rejected: u64,
+    /// Users whose first variant is not the specified one; `None` if the hook does not claim it.
+    pub mismatches: Option<u64>,
+    /// 2xx answers with no effect of their request or key.
+    pub false_acks: u64,
+    reached: [u64; Reached::ALL.len()],
+    series: [Vec<u64>; Counted::ALL.len()],
+    bin: Duration,
+    /// Starts before this time belong to the restart that is under way.
+    restart_group_until: Instant,
+    rolling_until: Instant,
+}
+
+impl Recorder {
+    /// A recorder that has seen nothing.
+    pub fn new(scenario: &Scenario, spans: Vec<Span>, recovery: Option<Recovery>) -> Self {
+        let whole = scenario.duration + scenario.calm;
+        let bin = Duration::from_nanos(nanos(whole).div_ceil(BINS).max(1));
+        Self {
+            users: Vec::new(),
+            entitlements: Entitlements::new(scenario),
+            stretches: spans.into_iter().map(Stretch::new).collect(),
+            epochs: vec![Epoch::default()],
+            overload: Overload::default(),
+            recovery,
+            backlog: 0,
+            parked: 0,
+            rejected: 0,
+            mismatches: None,
+            false_acks: 0,
+            reached: [0; Reached::ALL.len()],
+            series: [const { Vec::new() }; Counted::ALL.len()],
+            bin,
+            restart_group_until: Instant::ORIGIN,
+            rolling_until: Instant::ORIGIN,
+        }
+    }
+
+    /// The user with this number.
+    pub fn user(&self, user: u32) -> &User {
+        &self.users[user as usize]
+    }
+
+    /// The user with this number.
+    pub fn user_mut(&mut self, user: u32) -> &mut User {
+        &mut self.users[user as usize]
+    }
+
+    /// Counts something that happened.
+    pub fn reach(&mut self, what: Reached) {
+        self.reached[what as usize] += 1;
+    }
+
+    /// What the run came across, by name.
+    pub fn reached(&self) -> BTreeMap<&'static str, u64> {
+        Reached::ALL.into_iter().map(|what| (what.name(), self.reached[what as usize])).collect()
+    }
+
+    /// Counts by time bin, by name; all of one length.
+    pub fn series(&self) -> Series {
+        let length = self.series.iter().map(Vec::len).max().unwrap_or(0);
+        let padded = |counts: &Vec<u64>| {
+            let mut counts = counts.clone();
+            counts.resize(length, 0);
+            counts
+        };
+        let named = |counted: Counted| (counted.name(), padded(&self.series[counted as usize]));
+        Series { bin: self.bin, counts: Counted::ALL.into_iter().map(named).collect() }
+    }
+
+    /// The stretches that hold `at`.
+    fn during(&mut self, at: Instant) -> impl Iterator<Item = &mut Stretch> {
+        self.stretches.iter_mut().filter(move |stretch| stretch.contains(at))
+    }
+
+    fn count(&mut self, what: Counted, at: Instant) {
+        let bin = usize::try_from(at.as_nanos() / nanos(self.bin)).expect("fewer than 2^32 bins");
+        let counts = &mut self.series[what as usize];
+        if counts.len() <= bin {
+            counts.resize(bin + 1, 0);
+        }
+        counts[bin] += 1;
+    }
+
+    /// A visit that was meant to start at `intended` ended at `now`, answered or given up.
+    pub fn visit_ended(&mut self, now: Instant, intended: Instant) {
+        let wait = u64::try_from(now.since(intended).as_micros()).unwrap_or(u64::MAX);
+        for stretch in self.during(intended) {
+            stretch.latency_us.saturating_record(wait);
+        }
+        self.count(Counted::Visits, intended);
+    }
+
+    /// A try that began at `at` failed.
+    pub fn try_failed(&mut self, at: Instant) {
+        self.during(at).for_each(|stretch| stretch.errors += 1);
+    }
+
+    /// A visit was answered without a durable record.
+    pub fn provisional(&mut self, at: Instant) {
+        self.during(at).for_each(|stretch| stretch.provisional += 1);
+    }
+
+    /// An exposure was recorded. Returns whether it is the user's first.
+    pub fn exposed(&mut self, now: Instant, user: u32, variant: u8) -> bool {
+        let record = self.user_mut(user);
+        let is_first = !record.is_exposed();
+        if is_first {
+            record.first_exposed_at = now;
+            record.first_variant = variant;
+        }
+        let is_entitled = is_first && self.entitlements.of(variant).is_some();
+        for stretch in self.during(now) {
+            stretch.exposures += 1;
+            stretch.duplicates += u64::from(!is_first);
+            stretch.entitlements += u64::from(is_entitled);
+        }
+        if is_entitled {
+            self.entitled(now, user);
+        }
+        is_first
+    }
+
+    fn entitled(&mut self, now: Instant, user: u32) {
+        if let Some(second) = self.recovery.as_mut().and_then(|recovery| recovery.at(now)) {
+            second.1 += 1;
+        }
+        self.count(Counted::Entitlements, now);
+        debug_assert!(!self.user(user).is(User::DELIVERED), "nobody is entitled twice");
+        self.backlog += 1;
+        let backlog = self.backlog;
+        self.during(now).for_each(|stretch| stretch.backlog_peak = stretch.backlog_peak.max(backlog));
+    }
+
+    /// A user saw a variant that counts: a record, or an answer with one behind it. Returns the variant seen before.
+    pub fn saw(&mut self, user: u32, variant: u8) -> Option<u8> {
+        let epoch = u16::try_from(self.epochs.len()).expect("limits keep restarts below 2^16");
+        let record = &mut self.users[user as usize];
+        let before = record.is(User::SEEN).then_some(record.last_variant);
+        let switched = before.is_some_and(|before| before != variant);
+        if record.last_epoch != epoch {
+            let account = self.epochs.last_mut().expect("there is always an epoch");
+            account.seen += 1;
+            if record.last_epoch != 0 && record.last_epoch + 1 == epoch {
+                account.seen_in_both += 1;
+                account.switched += u64::from(switched);
+            }
+            record.last_epoch = epoch;
+        }
+        record.last_variant = variant;
+        record.set(User::SEEN);
+        if switched {
+            record.set(User::SWITCHED);
+        }
+        before
+    }
+
+    /// A request is sent. Returns its number among the user's.
+    pub fn sent(&mut self, now: Instant, user: u32) -> u16 {
+        self.during(now).for_each(|stretch| stretch.attempts += 1);
+        let record = self.user_mut(user);
+        record.calls = record.calls.saturating_add(1);
+        record.calls
+    }
+
+    /// A request that was sent may have arrived.
+    pub fn may_arrive(&mut self, now: Instant) {
+        self.during(now).for_each(|stretch| stretch.count_call(now));
+        self.count(Counted::Calls, now);
+    }
+
+    /// The ledger moved.
+    pub fn effect(&mut self, now: Instant, effect: EffectSeen) {
+        self.count(Counted::Effects, now);
+        let entitlements = &self.entitlements;
+        let user = &mut self.users[effect.user as usize];
+        user.effects = user.effects.saturating_add(1);
+        user.granted_units = user.granted_units.saturating_add(effect.units);
+        let is_entitled = user.is_exposed() && entitlements.of(user.first_variant).is_some();
+        if !is_entitled || user.is(User::DELIVERED) {
+            return;
+        }
+        user.set(User::DELIVERED);
+        let (exposed_at, was_open) = (user.first_exposed_at, !user.is(User::CLOSED));
+        self.backlog -= u64::from(was_open);
+        let delay = u64::try_from(now.since(exposed_at).as_micros()).unwrap_or(u64::MAX);
+        self.during(exposed_at).for_each(|stretch| stretch.delay_us.saturating_record(delay));
+        if effect.is_wanted {
+            self.during(effect.sent_at).for_each(|stretch| stretch.goodput += 1);
+            if let Some(second) = self.recovery.as_mut().and_then(|recovery| recovery.at(effect.sent_at)) {
+                second.0 += 1;
+            }
+            self.count(Counted::Goodput, now);
+        }
+    }
+
+    /// Units were refused for good.
+    pub fn refused(&mut self, user: u32, units: u32) {
+        let user = self.user_mut(user);
+        user.refused_units = user.refused_units.saturating_add(units);
+    }
+
+    /// The hook gave a grant up, with evidence or by rejection.
+    pub fn closed(&mut self, user: u32) {
+        let user = &mut self.users[user as usize];
+        let is_entitled = user.is_exposed() && self.entitlements.of(user.first_variant).is_some();
+        let was_open = is_entitled && !user.is(User::DELIVERED) && !user.is(User::CLOSED);
+        user.set(User::CLOSED);
+        self.backlog -= u64::from(was_open);
+    }
+
+    /// A roll-out is under way until `until`: all starts in it are one restart.
+    pub fn rolling(&mut self, until: Instant) {
+        self.rolling_until = self.rolling_until.max(until);
+    }
+
+    /// A process starts on an instance that had one before.
+    pub fn restarted(&mut self, now: Instant) {
+        if now >= self.restart_group_until {
+            self.epochs.push(Epoch { at: now, ..Epoch::default() });
+            self.restart_group_until = (now + RESTART_GROUP).max(self.rolling_until);
+        }
+    }
+
+    /// A named stretch ends: the users are measured as they are.
+    pub fn stretch_ended(&mut self, index: usize, scenario: &Scenario) {
+        self.stretches[index].allocation = Some(measure(&self.users, &scenario.quota, &self.entitlements));
+    }
+}

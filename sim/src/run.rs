@@ -1,0 +1,113 @@
+//! One run from a scenario to an outcome.
+
+use std::collections::BTreeMap;
+
+use hookproof_core::protection::Protections;
+
+use crate::expectation::{Measured, judge};
+use crate::metrics::Metric;
+use crate::metrics::measure::{measure, unsupported};
+use crate::metrics::recorder::Stretch;
+use crate::outcome::{Expectation, Invariant, Outcome, Role, Value, Verdict};
+use crate::scenario::{Expect, HookKind, Scenario, Span};
+use crate::world::{Finished, Recording, Recordings, Setting, World};
+
+/// Quantiles of latency in a record, in parts per million.
+const QUANTILES_PPM: [u32; 9] =
+    [0, 250_000, 500_000, 750_000, 900_000, 990_000, 999_000, 999_900, 1_000_000];
+
+/// Runs one hook through one scenario with one seed. `progress` is told now and then which share of virtual time has
+/// passed (0 to 1).
+pub fn run(scenario: &Scenario, hook: HookKind, seed: u64, progress: &mut dyn FnMut(f64)) -> Outcome {
+    let setting = Setting { hook, protections: Protections::ALL, recording: Recording::Off, seed };
+    run_with(scenario, setting, progress).0
+}
+
+/// Like [`run`], with a protection removed or with recordings. The recordings are empty unless asked for.
+pub fn run_with(
+    scenario: &Scenario,
+    setting: Setting,
+    progress: &mut dyn FnMut(f64),
+) -> (Outcome, Vec<Recordings>) {
+    let about_hook = |expect: &&Expect| expect.hook.is_none_or(|hook| hook == setting.hook);
+    let expects: Vec<&Expect> = scenario.expects.iter().filter(about_hook).collect();
+    let mut spans = vec![whole_run(scenario)];
+    for expect in &expects {
+        if !spans.contains(&expect.during) {
+            spans.push(expect.during.clone());
+        }
+    }
+    let finished = World::new(scenario, setting, spans).run(progress);
+    judge_run(scenario, setting, &expects, finished)
+}
+
+fn whole_run(scenario: &Scenario) -> Span {
+    let end = scenario.duration + scenario.calm;
+    Span { name: "run".into(), stretches: vec![(std::time::Duration::ZERO, end)], fault: None }
+}
+
+fn judge_run(
+    scenario: &Scenario,
+    setting: Setting,
+    expects: &[&Expect],
+    finished: Finished,
+) -> (Outcome, Vec<Recordings>) {
+    let Finished { recorder, oracles, faults, store, digest, hook_calls, events, recordings } = finished;
+    let unsupported = unsupported(setting.hook);
+    let image = (setting.hook == HookKind::Hardened).then_some(store.image());
+    let measured: Vec<BTreeMap<Metric, Value>> = (0..recorder.stretches.len())
+        .map(|index| {
+            let mut metrics = measure(scenario, &recorder, image, index);
+            metrics.retain(|metric, _| !unsupported.contains(metric));
+            metrics
+        })
+        .collect();
+    let accounts = faults.accounts();
+    let judged = |expect: &&Expect| {
+        let index = recorder.stretches.iter().position(|stretch| stretch.span == expect.during).unwrap_or(0);
+        judge(expect, &Measured { metrics: &measured[index], unsupported: &unsupported, faults: &accounts })
+    };
+    let expectations: Vec<Expectation> = expects.iter().map(judged).collect();
+    let invariants = oracles.findings();
+    let role = if scenario.judge.contains(&setting.hook) { Role::Judged } else { Role::Reference };
+    let outcome = Outcome {
+        hook: setting.hook,
+        role,
+        seed: setting.seed,
+        digest: digest.value(),
+        verdict: verdict(role, &expectations, &invariants),
+        metrics: measured.into_iter().next().unwrap_or_default(),
+        unsupported,
+        expectations,
+        invariants,
+        faults: accounts,
+        reached: recorder.reached(),
+        series: recorder.series(),
+        latency_us: quantiles(&recorder.stretches[0]),
+        worst_users: recorder.stretches[0].allocation.as_ref().map(|all| all.worst.clone()).unwrap_or_default(),
+        hook_calls,
+        events,
+    };
+    (outcome, recordings)
+}
+
+fn quantiles(stretch: &Stretch) -> Vec<(u32, u64)> {
+    if stretch.latency_us.is_empty() {
+        return Vec::new();
+    }
+    let value = |ppm: u32| stretch.latency_us.value_at_quantile(f64::from(ppm) / 1e6);
+    QUANTILES_PPM.into_iter().map(|ppm| (ppm, value(ppm))).collect()
+}
+
+/// Violated before inconclusive before pass; invariants count for a judged hook only.
+fn verdict(role: Role, expectations: &[Expectation], invariants: &[Invariant]) -> Verdict {
+    let is_judged = role == Role::Judged;
+    let any = |verdict| expectations.iter().any(|expectation| expectation.verdict == verdict);
+    if any(Verdict::Violated) || is_judged && invariants.iter().any(|invariant| invariant.violations > 0) {
+        Verdict::Violated
+    } else if any(Verdict::Inconclusive) || is_judged && invariants.iter().any(|invariant| invariant.inconclusive > 0) {
+        Verdict::Inconclusive
+    } else {
+        Verdict::Pass
+    }
+}

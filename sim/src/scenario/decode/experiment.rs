@@ -1,0 +1,175 @@
+//! `[experiment]`, and the `experiment` table of a deploy that changes some of its keys.
+//!
+//! Owns the keys and the mapping of what the core refuses to the place of the key it is about. What makes an experiment
+//! valid is the core's business.
+
+use hookproof_core::experiment::{Experiment, Field, GrantSpec, HashSpec, Spec, SpecError, VariantSpec};
+
+use super::tree::{Flaw, Placed, Reader};
+use super::units;
+
+/// A valid experiment and the specification it came from.
+pub(super) struct Base {
+    pub(super) spec: Spec,
+    pub(super) experiment: Experiment,
+    pub(super) true_lift: f64,
+}
+
+/// Reads `[experiment]`.
+pub(super) fn base(mut reader: Reader<'_>) -> Option<Base> {
+    let true_lift = reader.get("true-lift", units::number_in(-1e6..=1e6)).unwrap_or(0.0);
+    let (spec, variants) = spec(&mut reader, None, None);
+    reader.finish();
+    let spec = spec?;
+    let experiment = validated(spec.clone(), &reader, &variants)?;
+    Some(Base { spec, experiment, true_lift })
+}
+
+/// Reads the `experiment` table of a deploy of `version`: keys that are not there keep their value of `base`.
+pub(super) fn changed(mut reader: Reader<'_>, base: &Spec, version: &str) -> Option<Experiment> {
+    // A default that hangs on `id` keeps its value as well, even where `id` itself is changed.
+    let mut kept = base.clone();
+    kept.lineage.get_or_insert_with(|| base.id.clone());
+    kept.salt.get_or_insert_with(|| base.id.clone());
+
+    let (spec, variants) = spec(&mut reader, Some(&kept), Some(version));
+    reader.finish_with(|key| {
+        let remedy = "remove it; the true lift is a property of the whole scenario";
+        (key == "true-lift").then(|| Flaw::new("a deploy can't change `true-lift`", remedy))
+    });
+    validated(spec?, &reader, &variants)
+}
+
+type Variants<'a> = Vec<Reader<'a>>;
+
+/// The specification as written, over `kept`, and the readers of its variants.
+fn spec<'a>(reader: &mut Reader<'a>, kept: Option<&Spec>, version: Option<&str>) -> (Option<Spec>, Variants<'a>) {
+    let id = match kept {
+        None => reader.need("id", "\"my-experiment\"", units::text),
+        Some(kept) => Some(reader.get("id", units::text).unwrap_or_else(|| kept.id.clone())),
+    };
+    let namespace = reader.get("namespace", units::text).or_else(|| kept.map(|kept| kept.namespace.clone()));
+    let lineage = reader.get("lineage", units::text).or_else(|| kept.and_then(|kept| kept.lineage.clone()));
+    let salt = reader.get("salt", units::text).or_else(|| kept.and_then(|kept| kept.salt.clone()));
+    let coverage = reader.get("coverage", units::probability).map(super::Probability::ppm);
+    let written_version = reader.placed("version", units::version);
+    check_versions_agree(reader, written_version.as_ref(), version);
+    let version = version.map(str::to_owned).or(written_version.map(|version| version.value));
+    let hash = hash(reader, kept);
+    let (written, readers) = variants(reader, kept.is_none());
+
+    let assemble = || {
+        Some(Spec {
+            id: id?,
+            namespace: namespace.unwrap_or_else(|| "sim".to_owned()),
+            lineage,
+            version: version.unwrap_or_else(|| "1".to_owned()),
+            hash,
+            salt,
+            coverage_ppm: coverage.or_else(|| kept.map(|kept| kept.coverage_ppm)).unwrap_or(1_000_000),
+            variants: match kept {
+                Some(kept) if readers.is_empty() => kept.variants.clone(),
+                Some(_) | None => written?,
+            },
+        })
+    };
+    let spec = assemble();
+    (spec, readers)
+}
+
+fn check_versions_agree(reader: &Reader<'_>, written: Option<&Placed<String>>, deployed: Option<&str>) {
+    if let (Some(written), Some(deployed)) = (written, deployed)
+        && written.value != deployed
+    {
+        let cause = "`version` differs from the `version` that the fault deploys";
+        reader.sink().flaw(&written.place, Flaw::new(cause, "remove it here; the fault's `version` is enough"));
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum HashName {
+    Plain,
+    Keyed,
+}
+
+fn hash(reader: &mut Reader<'_>, kept: Option<&Spec>) -> HashSpec {
+    let names = [("sha256-v1", HashName::Plain), ("hmac-sha256-v1", HashName::Keyed)];
+    let name = reader.get("hash", units::choice("a hash", names));
+    let secret = reader.placed("secret", units::filled_text);
+    let kept = kept.map_or(HashSpec::Sha256V1, |kept| kept.hash.clone());
+    let is_keyed = match name {
+        Some(name) => name == HashName::Keyed,
+        None => matches!(kept, HashSpec::HmacSha256V1 { .. }),
+    };
+    match (is_keyed, secret, kept) {
+        (true, Some(secret), _) => HashSpec::HmacSha256V1 { secret: secret.value.into_bytes() },
+        (true, None, HashSpec::HmacSha256V1 { secret }) => HashSpec::HmacSha256V1 { secret },
+        (true, None, HashSpec::Sha256V1) => {
+            let cause = "`hash = \"hmac-sha256-v1\"` needs a `secret`";
+            reader.sink().gap(&reader.place_of("hash"), Flaw::new(cause, "add `secret = \"…\"`"));
+            HashSpec::Sha256V1
+        }
+        (false, Some(secret), _) => {
+            let remedy = "remove it, or set `hash = \"hmac-sha256-v1\"`";
+            reader.sink().flaw(&secret.place, Flaw::new("`secret` is not used by the hash `sha256-v1`", remedy));
+            HashSpec::Sha256V1
+        }
+        (false, None, _) => HashSpec::Sha256V1,
+    }
+}
+
+/// The variants as written, if all of them are whole, and their readers.
+fn variants<'a>(reader: &mut Reader<'a>, is_needed: bool) -> (Option<Vec<VariantSpec>>, Variants<'a>) {
+    let mut readers = reader.tables("variant", "[[experiment.variant]]");
+    if is_needed && reader.is_present() && reader.node("variant").is_none() {
+        let cause = format!("`variant` is missing in {}", reader.name());
+        let remedy = "add at least two [[experiment.variant]] tables with `name` and `weight`";
+        reader.sink().gap(reader.place(), Flaw::new(cause, remedy));
+        return (None, readers);
+    }
+    // Every variant is read, also after one that is broken.
+    let variants: Vec<_> = readers.iter_mut().map(variant).collect();
+    (variants.into_iter().collect(), readers)
+}
+
+fn variant(reader: &mut Reader<'_>) -> Option<VariantSpec> {
+    let name = reader.need("name", "\"control\"", units::text);
+    let weight = reader.need("weight", "50", units::integer(0..=u32::MAX));
+    let grant = reader.get("grant", units::integer(0..=u32::MAX));
+    let effect = reader.placed("effect", units::text);
+    let has_grant = reader.has("grant");
+    if let (Some(effect), false) = (&effect, has_grant) {
+        let remedy = "add `grant = 25` (units), or remove `effect`";
+        reader.sink().flaw(&effect.place, Flaw::new("`effect` means nothing without `grant`", remedy));
+    }
+    reader.finish();
+    let effect = effect.map_or_else(|| "quota-increase".to_owned(), |effect| effect.value);
+    Some(VariantSpec { name: name?, weight: weight?, grant: grant.map(|units| GrantSpec { units, effect }) })
+}
+
+fn validated(spec: Spec, reader: &Reader<'_>, variants: &[Reader<'_>]) -> Option<Experiment> {
+    let report = |error: &SpecError| {
+        let (owner, key) = place(error.field(), reader, variants);
+        reader.sink().flaw(&owner.place_of(key), Flaw::new(error.to_string(), error.remedy()));
+    };
+    Experiment::new(spec).map_err(|errors| errors.iter().for_each(report)).ok()
+}
+
+/// The table and key that a field of the core's specification stands in.
+fn place<'r, 'a>(field: Field, reader: &'r Reader<'a>, variants: &'r [Reader<'a>]) -> (&'r Reader<'a>, &'static str) {
+    let of = |index: usize| variants.get(index).unwrap_or(reader);
+    match field {
+        Field::Id => (reader, "id"),
+        Field::Namespace => (reader, "namespace"),
+        Field::Lineage => (reader, "lineage"),
+        Field::Version => (reader, "version"),
+        Field::Secret => (reader, "secret"),
+        Field::Salt => (reader, "salt"),
+        Field::Coverage => (reader, "coverage"),
+        Field::Variants => (reader, "variant"),
+        Field::VariantName(index) => (of(index), "name"),
+        Field::VariantWeight(index) => (of(index), "weight"),
+        Field::VariantGrant(index) => (of(index), "grant"),
+        Field::VariantEffect(index) => (of(index), "effect"),
+    }
+}

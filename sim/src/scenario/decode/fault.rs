@@ -1,0 +1,131 @@
+//! `[[fault]]`: what goes wrong, when, and whom it touches.
+//!
+//! Owns what all kinds share: the name, the share of opportunities, the targets. Parameters of single kinds are in
+//! `kinds`, times in `timing`.
+
+use std::time::Duration;
+
+use hookproof_core::experiment::Spec;
+
+use super::super::{Fault, FaultKind, Probability, Target, Targets};
+use super::kinds::{KINDS, Kind};
+use super::names::Names;
+use super::settings::INSTANCES_MAX;
+use super::timing::{Extent, timing};
+use super::tree::{Flaw, Reader};
+use super::units::{self, meant};
+use super::words::{clip, list};
+
+/// What the faults of a scenario refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Frame<'s> {
+    /// Length of the storm.
+    pub(super) duration: Duration,
+    /// Number of instances.
+    pub(super) instances: u16,
+    /// The experiment that deploys start from, if it is valid.
+    pub(super) base: Option<&'s Spec>,
+}
+
+/// Reads all `[[fault]]`.
+pub(super) fn faults(readers: Vec<Reader<'_>>, names: &mut Names, frame: &Frame<'_>) -> Vec<Fault> {
+    let read = readers.into_iter().map(|reader| fault(reader, names, frame));
+    read.collect::<Vec<_>>().into_iter().flatten().collect()
+}
+
+fn fault(mut reader: Reader<'_>, names: &mut Names, frame: &Frame<'_>) -> Option<Fault> {
+    let row = row(&mut reader);
+    let name = names.name_of(&mut reader, row.map_or("fault", |row| row.name));
+    let row = row?;
+    reader.rename(format!("[[fault]] of kind `{}`", row.name));
+    let kind = (row.read)(&mut reader, frame);
+    let extent = extent(&reader, row, kind.as_ref(), frame);
+    let timing = timing(&mut reader, extent, frame.duration);
+    let probability = probability(&mut reader);
+    let on = targets(&mut reader, row, frame.instances);
+    reader.finish_with(|key| of_another_kind(key, row));
+
+    let (kind, timing) = (kind?, timing?);
+    Some(Fault { name, kind, at: timing.at, length: timing.length, every: timing.every, probability, on })
+}
+
+fn row(reader: &mut Reader<'_>) -> Option<&'static Kind> {
+    let name = reader.need_placed("kind", "\"quota.outage\"", units::text)?;
+    let row = KINDS.iter().find(|row| row.name == name.value);
+    if row.is_none() {
+        let names = || KINDS.iter().map(|row| row.name);
+        let cause = format!("\"{}\" is not a kind of fault", clip(&name.value));
+        let remedy = meant(&name.value, names(), &format!("the kinds are {}", list(names(), "and")));
+        reader.sink().flaw(&name.place, Flaw::new(cause, remedy));
+    }
+    row
+}
+
+fn extent(reader: &Reader<'_>, row: &Kind, kind: Option<&FaultKind>, frame: &Frame<'_>) -> Extent {
+    let (downtime, roll_out) = match kind {
+        Some(FaultKind::ProcessCrash { downtime, .. }) => (*downtime, Duration::ZERO),
+        Some(FaultKind::ProcessRollingRestart { downtime }) => (*downtime, *downtime * u32::from(frame.instances)),
+        Some(_) | None => (Duration::ZERO, Duration::ZERO),
+    };
+    Extent { shape: row.shape, waits: reader.has("when"), downtime, roll_out }
+}
+
+/// `probability`, or its synonym `rate`.
+fn probability(reader: &mut Reader<'_>) -> Probability {
+    let probability = reader.get("probability", units::probability);
+    let rate = reader.get("rate", units::probability);
+    if reader.has("probability") && reader.has("rate") {
+        let flaw = Flaw::new("`rate` and `probability` are the same thing", "keep `probability` and remove `rate`");
+        reader.sink().flaw(&reader.place_of("rate"), flaw);
+    }
+    probability.or(rate).unwrap_or(Probability::ONE)
+}
+
+fn targets(reader: &mut Reader<'_>, row: &Kind, instances: u16) -> Targets {
+    let Some(node) = reader.node("on") else { return Targets::All };
+    if reader.get("on", units::texts(usize::from(INSTANCES_MAX) + 2)).is_none() {
+        return Targets::All;
+    }
+    let mut targets = Vec::new();
+    for entry in node.get_ref().as_array().into_iter().flat_map(|array| array.iter()) {
+        match target(entry.get_ref().as_str().unwrap_or_default(), row, instances) {
+            Ok(target) if targets.contains(&target) => {}
+            Ok(target) => targets.push(target),
+            Err(flaw) => reader.sink().flaw(&entry.span(), flaw),
+        }
+    }
+    if node.get_ref().as_array().is_some_and(|array| array.is_empty()) {
+        let remedy = "name at least one target, or remove `on` to touch all";
+        reader.sink().flaw(&node.span(), Flaw::new("`on = []` touches nothing", remedy));
+    }
+    Targets::Only(targets)
+}
+
+fn target(name: &str, row: &Kind, instances: u16) -> Result<Target, Flaw> {
+    let is_clock = row.name.starts_with("clock.");
+    let number = name.strip_prefix("app-").filter(|digits| !digits.starts_with(['0', '+']));
+    match (name, number.and_then(|digits| digits.parse::<u16>().ok())) {
+        ("store", _) if is_clock => Ok(Target::Store),
+        ("quota", _) if is_clock => Ok(Target::Quota),
+        ("store" | "quota", _) => {
+            let cause = format!("`on` of `{}` names \"{name}\", which has a clock but no process", row.name);
+            Err(Flaw::new(cause, format!("name instances, \"app-1\" to \"app-{instances}\"")))
+        }
+        (_, Some(number)) if number <= instances => Ok(Target::Instance(number - 1)),
+        _ => {
+            let clocks = if is_clock { ", \"store\" or \"quota\"" } else { "" };
+            let cause = format!("\"{}\" is not a target of this fault", clip(name));
+            Err(Flaw::new(cause, format!("name instances, \"app-1\" to \"app-{instances}\"{clocks}")))
+        }
+    }
+}
+
+/// A key that other kinds have.
+fn of_another_kind(key: &str, row: &Kind) -> Option<Flaw> {
+    let owners: Vec<_> = KINDS.iter().filter(|kind| kind.keys.contains(&key)).map(|kind| kind.name).collect();
+    if owners.is_empty() {
+        return None;
+    }
+    let cause = format!("`{key}` is a key of {}, not of `{}`", list(owners.iter().copied(), "and"), row.name);
+    Some(Flaw::new(cause, "remove it, or change `kind`"))
+}

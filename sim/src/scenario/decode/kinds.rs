@@ -1,0 +1,130 @@
+//! The kinds of `[[fault]]`, one row each: its name, how long it lasts, its keys, and how they are read.
+//!
+//! Owns the table [`KINDS`]. A kind's keys stand beside its reader so that a key which belongs to another kind can be
+//! named as such.
+
+use std::time::Duration;
+
+use super::super::{FaultKind, Moment, OutageMode};
+use super::experiment;
+use super::fault::Frame;
+use super::timing::Shape;
+use super::tree::Reader;
+use super::units;
+
+/// Reads the parameters of one kind; nothing if one of them is wrong or missing.
+type Read = fn(&mut Reader<'_>, &Frame<'_>) -> Option<FaultKind>;
+
+/// One kind of fault.
+pub(super) struct Kind {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    pub(super) keys: &'static [&'static str],
+    pub(super) read: Read,
+}
+
+const DOWNTIME: Duration = Duration::from_secs(2);
+
+const MOMENTS: [(&str, Moment); 3] =
+    [("claimed", Moment::Claimed), ("sent", Moment::Sent), ("applied", Moment::Applied)];
+
+const OUTAGES: [(&str, OutageMode); 3] =
+    [("refused", OutageMode::Refused), ("503", OutageMode::Unavailable), ("hang", OutageMode::Hang)];
+
+const fn interval(name: &'static str, keys: &'static [&'static str], read: Read) -> Kind {
+    Kind { name, shape: Shape::Interval, keys, read }
+}
+
+const fn point(name: &'static str, keys: &'static [&'static str], read: Read) -> Kind {
+    Kind { name, shape: Shape::Point, keys, read }
+}
+
+/// All kinds.
+pub(super) const KINDS: [Kind; 33] = [
+    interval("clock.offset", &["by"], |reader, _| {
+        Some(FaultKind::ClockOffset { by: reader.need("by", "\"-30s\"", units::shift)? })
+    }),
+    interval("clock.drift", &["ppm"], |reader, _| {
+        Some(FaultKind::ClockDrift { ppm: reader.need("ppm", "200", units::integer(-999_999..=1_000_000))? })
+    }),
+    point("clock.step", &["by"], |reader, _| {
+        Some(FaultKind::ClockStep { by: reader.need("by", "\"-30s\"", units::shift)? })
+    }),
+    interval("clock.freeze", &[], |_, _| Some(FaultKind::ClockFreeze)),
+    interval("clock.strobe", &["by", "period"], |reader, _| {
+        let by = reader.need("by", "\"-30s\"", units::shift);
+        let period = reader.need("period", "\"1s\"", units::positive_duration);
+        Some(FaultKind::ClockStrobe { by: by?, period: period? })
+    }),
+    Kind {
+        name: "process.crash",
+        shape: Shape::Crash,
+        keys: &["downtime", "when"],
+        read: |reader, _| Some(FaultKind::ProcessCrash { downtime: downtime(reader), when: when(reader) }),
+    },
+    interval("process.pause", &["when"], |reader, _| Some(FaultKind::ProcessPause { when: when(reader) })),
+    Kind {
+        name: "process.rolling-restart",
+        shape: Shape::RollOut,
+        keys: &["downtime"],
+        read: |reader, _| Some(FaultKind::ProcessRollingRestart { downtime: downtime(reader) }),
+    },
+    Kind { name: "process.deploy", shape: Shape::RollOut, keys: &["version", "experiment"], read: deploy },
+    interval("network.latency", &["add"], |reader, _| {
+        Some(FaultKind::NetworkLatency { add: reader.need("add", "\"100ms\"", units::positive_duration)? })
+    }),
+    interval("network.loss", &[], |_, _| Some(FaultKind::NetworkLoss)),
+    interval("network.lost-reply", &[], |_, _| Some(FaultKind::NetworkLostReply)),
+    interval("network.duplicate", &[], |_, _| Some(FaultKind::NetworkDuplicate)),
+    interval("network.reorder", &[], |_, _| Some(FaultKind::NetworkReorder)),
+    interval("network.partition", &[], |_, _| Some(FaultKind::NetworkPartition)),
+    interval("network.reset", &[], |_, _| Some(FaultKind::NetworkReset)),
+    interval("quota.outage", &["mode"], |reader, _| {
+        let mode = reader.get("mode", units::choice("an outage mode", OUTAGES));
+        Some(FaultKind::QuotaOutage { mode: mode.unwrap_or(OutageMode::Refused) })
+    }),
+    interval("quota.error-before", &[], |_, _| Some(FaultKind::QuotaErrorBefore)),
+    interval("quota.error-after", &[], |_, _| Some(FaultKind::QuotaErrorAfter)),
+    interval("quota.lost-reply", &[], |_, _| Some(FaultKind::QuotaLostReply)),
+    interval("quota.throttle", &["retry-after"], |reader, _| {
+        Some(FaultKind::QuotaThrottle { retry_after: reader.get("retry-after", units::duration) })
+    }),
+    interval("quota.slow", &["factor"], |reader, _| {
+        Some(FaultKind::QuotaSlow { factor: reader.need("factor", "5.0", units::number_in(1e-3..=1e6))? })
+    }),
+    point("quota.restart", &[], |_, _| Some(FaultKind::QuotaRestart)),
+    interval("quota.key-lag", &["lag"], |reader, _| {
+        Some(FaultKind::QuotaKeyLag { lag: reader.need("lag", "\"2s\"", units::positive_duration)? })
+    }),
+    interval("quota.replay", &["delay"], |reader, _| {
+        Some(FaultKind::QuotaReplay { delay: reader.need("delay", "\"10s\"", units::duration)? })
+    }),
+    interval("quota.false-ack", &[], |_, _| Some(FaultKind::QuotaFalseAck)),
+    interval("quota.malformed", &[], |_, _| Some(FaultKind::QuotaMalformed)),
+    interval("store.latency", &["add"], |reader, _| {
+        Some(FaultKind::StoreLatency { add: reader.need("add", "\"100ms\"", units::positive_duration)? })
+    }),
+    interval("store.error", &[], |_, _| Some(FaultKind::StoreError)),
+    interval("store.outage", &[], |_, _| Some(FaultKind::StoreOutage)),
+    interval("store.read-only", &[], |_, _| Some(FaultKind::StoreReadOnly)),
+    point("store.failover", &["lost"], |reader, _| {
+        Some(FaultKind::StoreFailover { lost: reader.need("lost", "\"5s\"", units::duration)? })
+    }),
+    interval("store.full", &[], |_, _| Some(FaultKind::StoreFull)),
+];
+
+fn downtime(reader: &mut Reader<'_>) -> Duration {
+    reader.get("downtime", units::duration).unwrap_or(DOWNTIME)
+}
+
+fn when(reader: &mut Reader<'_>) -> Option<Moment> {
+    reader.get("when", units::choice("a moment", MOMENTS))
+}
+
+fn deploy(reader: &mut Reader<'_>, frame: &Frame<'_>) -> Option<FaultKind> {
+    let version = reader.need("version", "2", units::version);
+    let changes = reader.table("experiment", "`experiment` of [[fault]]");
+    let (version, base) = (version?, frame.base?);
+    let experiment = experiment::changed(changes, base, &version)?;
+    Some(FaultKind::ProcessDeploy { version, experiment: Box::new(experiment) })
+}

@@ -1,0 +1,72 @@
+//! What a scenario's `[hardened]` and `[upstream]` tables mean to the core and to the service.
+
+use hookproof_core::delivery::config::DeliveryConfig;
+use hookproof_core::upstream;
+
+use super::{Capability, Hardened, Latency, Scenario, Upstream, UpstreamFacts};
+
+impl Scenario {
+    /// The core's delivery settings: its defaults, with what `[hardened]` replaces, and what the hook believes of its
+    /// upstream.
+    pub fn delivery_config(&self) -> DeliveryConfig {
+        let mut config = DeliveryConfig::new(self.upstream.believed.to_core(), self.fleet.instances);
+        self.hardened.apply(&mut config);
+        config
+    }
+}
+
+impl Hardened {
+    fn apply(&self, config: &mut DeliveryConfig) {
+        let set = |from: Option<_>, to: &mut _| *to = from.unwrap_or(*to);
+        set(self.lease, &mut config.lease);
+        set(self.connect_timeout, &mut config.connect_timeout);
+        set(self.attempt_timeout, &mut config.attempt_timeout);
+        set(self.backoff_base, &mut config.backoff_base);
+        set(self.backoff_cap, &mut config.backoff_cap);
+        set(self.retry_after_cap, &mut config.retry_after_cap);
+        set(self.breaker_window, &mut config.breaker.window);
+        set(self.breaker_open, &mut config.breaker.open);
+        set(self.breaker_open_cap, &mut config.breaker.open_cap);
+        let set = |from: Option<u32>, to: &mut u32| *to = from.unwrap_or(*to);
+        set(self.retry_budget, &mut config.retry_budget);
+        set(self.breaker_min_calls, &mut config.breaker.min_calls);
+        set(self.effects_per_minute, &mut config.effects_per_minute);
+        set(self.breaker_failure_ratio.map(super::Probability::ppm), &mut config.breaker.failure_ppm);
+        if let Some(limit) = self.max_in_flight {
+            config.max_in_flight = u16::try_from(limit).unwrap_or(u16::MAX);
+        }
+    }
+}
+
+impl UpstreamFacts {
+    fn to_core(self) -> upstream::Upstream {
+        let capability = match self.capability {
+            Capability::PutById => upstream::Capability::PutById,
+            Capability::IdempotencyKey => upstream::Capability::IdempotencyKey { ttl: self.key_ttl },
+            Capability::ReadBack => upstream::Capability::ReadBack { lag: self.read_back_lag },
+            Capability::None => upstream::Capability::None,
+        };
+        upstream::Upstream { capability, request_lifetime: self.request_lifetime }
+    }
+}
+
+impl Upstream {
+    /// Requests a second that all workers together can work off; infinite where the service takes no time.
+    pub fn capacity_per_second(&self) -> f64 {
+        f64::from(self.workers) / self.service_time.mean_seconds()
+    }
+}
+
+impl Latency {
+    /// The distribution's mean.
+    pub fn mean_seconds(self) -> f64 {
+        match self {
+            Self::Constant(duration) | Self::Exponential { mean: duration } => duration.as_secs_f64(),
+            Self::Lognormal { p50, p99 } => {
+                // The 99th percentile of the standard normal.
+                let sigma = libm::log(p99.as_secs_f64() / p50.as_secs_f64()) / 2.326_347_874_040_841;
+                p50.as_secs_f64() * libm::exp(sigma * sigma / 2.0)
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The hardened hook: `hookproof-core`, and nothing of its own.
+//!
+//! Translates the world's inputs into the core's and the core's outputs into the world's, one for one. It decides nothing:
+//! the inputs it records, fed to a fresh [`Hook`], give the outputs it passed on (`tests/hardened_replay.rs`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookproof_core::admission::{VisitAnswer, VisitToken};
+use hookproof_core::delivery::AttemptId;
+use hookproof_core::delivery::config::{ConfigError, DeliveryConfig};
+use hookproof_core::experiment::Experiment;
+use hookproof_core::hook::{self, Hook};
+use hookproof_core::store::UserHandle;
+use hookproof_core::time::Instant;
+
+use super::{Call, Input, Output, Shown, units};
+use crate::network::Patience;
+
+/// The token of the one timer a hook has.
+const TIMER: u64 = 0;
+
+/// One process.
+#[derive(Clone, Debug)]
+pub struct Hardened {
+    hook: Hook,
+    experiment: Arc<Experiment>,
+    /// The deadline that the world was told.
+    timer_at: Instant,
+    recorded: Option<Vec<Recorded>>,
+}
+
+/// One input and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// When, by the process's monotonic clock.
+    pub mono: Instant,
+    /// The input.
+    pub input: Input,
+    /// What the core gave.
+    pub outputs: Vec<hook::Output>,
+}
+
+impl Hardened {
+    /// A process of the hook.
+    ///
+    /// # Errors
+    /// Settings that do not fit together.
+    pub fn new(
+        experiment: Arc<Experiment>,
+        delivery: DeliveryConfig,
+        clock_error: Duration,
+    ) -> Result<Self, ConfigError> {
+        let hook = Hook::new((*experiment).clone(), delivery, clock_error)?;
+        Ok(Self { hook, experiment, timer_at: Instant::MAX, recorded: None })
+    }
+
+    /// Records inputs and outputs from here on.
+    pub fn record(&mut self) {
+        self.recorded = Some(Vec::new());
+    }
+
+    /// The version it was started with.
+    pub fn experiment(&self) -> Arc<Experiment> {
+        Arc::clone(&self.experiment)
+    }
+
+    /// What was recorded.
+    pub fn recorded(&self) -> &[Recorded] {
+        self.recorded.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn handle(&mut self, mono: Instant, input: Input, outputs: &mut Vec<Output>) {
+        if let Input::Timer { .. } = input {
+            self.timer_at = Instant::MAX;
+        }
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push(Recorded { mono, input: input.clone(), outputs: Vec::new() });
+        }
+        feed(&mut self.hook, mono, input);
+        while let Some(output) = self.hook.poll_output() {
+            if let Some(entry) = self.recorded.as_mut().and_then(|recorded| recorded.last_mut()) {
+                entry.outputs.push(output.clone());
+            }
+            outputs.push(self.translate(output));
+        }
+        if let Some(at) = self.hook.next_deadline(mono).filter(|at| *at < self.timer_at) {
+            self.timer_at = at;
+            outputs.push(Output::SetTimer { at, token: TIMER });
+        }
+    }
+
+    fn translate(&self, output: hook::Output) -> Output {
+        match output {
+            hook::Output::Answer(VisitToken(visit), answer) => Output::Answer { visit, answer: shown(answer) },
+            hook::Output::Store(commit) => Output::Store(commit),
+            hook::Output::Audit(event) => Output::Audit(event),
+            hook::Output::Send(send) => {
+                let user = u32::try_from(send.request.user.0).expect("users are numbered by u32 in the simulator");
+                Output::Call(Call {
+                    token: send.attempt.to_bits(),
+                    user,
+                    units: units(&self.experiment, send.request.variant).unwrap_or(0),
+                    key: Some(*send.request.key.as_bytes()),
+                    patience: Patience::Total { connect: send.connect_timeout, attempt: send.attempt_timeout },
+                    visit: None,
+                })
+            }
+        }
+    }
+}
+
+/// Feeds one of the world's inputs to a hook; a timer is its timeout.
+pub fn feed(hook: &mut Hook, mono: Instant, input: Input) {
+    match input {
+        Input::Started => hook.handle_input(mono, hook::Input::Started),
+        Input::Visit { visit, user, .. } => {
+            let mut buffer = UserName::default();
+            let input = hook::Input::Visit {
+                visit: VisitToken(visit),
+                user: UserHandle(u64::from(user)),
+                user_id: buffer.of(user),
+            };
+            hook.handle_input(mono, input);
+        }
+        Input::Answered { token, answer, draw } => {
+            let attempt = AttemptId::from_bits(token);
+            hook.handle_input(mono, hook::Input::Answered { attempt, answer, draw });
+        }
+        Input::Stored { ticket, reply, draw } => hook.handle_input(mono, hook::Input::Stored { ticket, reply, draw }),
+        Input::Timer { .. } => hook.handle_timeout(mono),
+    }
+}
+
+fn shown(answer: VisitAnswer) -> Shown {
+    match answer {
+        VisitAnswer::Recorded { variant, .. } => Shown::Variant(variant),
+        VisitAnswer::NotEnrolled { variant } => Shown::Unrecorded(variant),
+        VisitAnswer::Provisional { variant } => Shown::Provisional(variant),
+        VisitAnswer::Invalid(_) => Shown::Error,
+    }
+}
+
+/// Renders `user-N` without allocating.
+#[derive(Default)]
+struct UserName {
+    bytes: [u8; 15],
+}
+
+impl UserName {
+    fn of(&mut self, user: u32) -> &[u8] {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(user).as_bytes();
+        self.bytes[..5].copy_from_slice(b"user-");
+        self.bytes[5..5 + digits.len()].copy_from_slice(digits);
+        &self.bytes[..5 + digits.len()]
+    }
+}

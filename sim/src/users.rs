@@ -1,0 +1,86 @@
+//! What the world knows of each user: what they saw, and what the quota service's ledger says of them.
+//!
+//! One record of 32 bytes a user, so that a visit or an effect touches one half of a cache line. It holds facts, no
+//! judgement; `metrics` and `oracle` judge.
+
+use hookproof_core::time::Instant;
+
+/// No variant.
+pub const NO_VARIANT: u8 = u8::MAX;
+
+/// One user.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct User {
+    /// When the first exposure was recorded; [`Instant::MAX`] if never.
+    pub first_exposed_at: Instant,
+    /// Units held beyond the base.
+    pub granted_units: u32,
+    /// Units asked for in vain because of the hard limit.
+    pub refused_units: u32,
+    /// Visits per second by the user's own rate.
+    pub rate: f32,
+    /// Effects in the ledger.
+    pub effects: u16,
+    /// Requests for this user so far.
+    pub calls: u16,
+    /// Visits so far.
+    pub visits: u16,
+    /// The restart epoch in which the user was last seen, from 1; 0 is never.
+    pub last_epoch: u16,
+    /// Variant of the first exposure.
+    pub first_variant: u8,
+    /// Variant that was seen last.
+    pub last_variant: u8,
+    /// See the constants of [`User`].
+    pub flags: u8,
+}
+
+const _: () = assert!(size_of::<User>() == 32);
+
+impl User {
+    /// Saw two variants.
+    pub const SWITCHED: u8 = 1;
+    /// The grant was parked or rejected by the hook.
+    pub const CLOSED: u8 = 2;
+    /// Entitled, and an effect came at or after the first exposure.
+    pub const DELIVERED: u8 = 4;
+    /// Entitled, and some request was sent.
+    pub const CALLED: u8 = 8;
+    /// Saw a variant, recorded or shown.
+    pub const SEEN: u8 = 16;
+
+    /// Nobody has seen them yet.
+    pub const NEW: Self = Self {
+        first_exposed_at: Instant::MAX,
+        granted_units: 0,
+        refused_units: 0,
+        rate: 0.0,
+        effects: 0,
+        calls: 0,
+        visits: 0,
+        last_epoch: 0,
+        first_variant: NO_VARIANT,
+        last_variant: NO_VARIANT,
+        flags: 0,
+    };
+
+    /// Whether an exposure is recorded.
+    pub fn is_exposed(&self) -> bool {
+        self.first_exposed_at < Instant::MAX
+    }
+
+    /// Whether a flag is set.
+    pub const fn is(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Sets a flag.
+    pub const fn set(&mut self, flag: u8) {
+        self.flags |= flag;
+    }
+}
+
+/// The name of user number `index`, in reports and as the id a hook is given.
+pub fn name(index: u32) -> String {
+    format!("user-{index}")
+}

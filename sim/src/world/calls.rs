@@ -1,0 +1,361 @@
+//! Requests to the quota service: the way there, the work, the way back.
+//!
+//! A request has two ends. Its client may leave while the service goes on; the service may be done with it while the client
+//! waits for an answer that was lost. It is forgotten when both have let go.
+
+use std::time::Duration;
+
+use hookproof_core::time::Instant;
+use hookproof_core::upstream::{Answer, Body, Lost, NotSent};
+
+use super::{Event, World};
+use crate::digest::Kind;
+use crate::fault::Class;
+use crate::metrics::recorder::{EffectSeen, Reached};
+use crate::network::ONE_WAY;
+use crate::oracle::Rule;
+use crate::quota_service::{Begun, Finished, Mishap, Request, Status};
+use crate::scenario::{FaultKind, Moment};
+use crate::seed::{self, Concern};
+use crate::slab::Key;
+use crate::subject::{self, Input};
+
+/// A request under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    request: Request,
+    /// The user's how-manieth request; with the user it names the request in draws.
+    number: u16,
+    instance: u16,
+    process: u32,
+    token: u64,
+    visit: Option<u64>,
+    sent_at: Instant,
+    client: Client,
+    service: Service,
+}
+
+/// The client's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Client {
+    /// It waits.
+    Waits,
+    /// It has its answer, has given up, or is dead.
+    Gone,
+}
+
+/// The service's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    /// It has the request, or will.
+    Works,
+    /// It never saw the request, or has lost sight of it.
+    Done,
+    /// An answer is on its way.
+    Answers(Answer),
+}
+
+/// What became of a sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// The process goes on.
+    Alive,
+    /// The process crashed at this moment.
+    Crashed,
+}
+
+impl World<'_> {
+    /// A process sends a request.
+    pub(super) fn send(&mut self, now: Instant, instance: u16, call: subject::Call) -> Sent {
+        let next_number = u64::from(self.recorder.user(call.user).calls) + 1;
+        if self.crashes_at(now, Moment::Claimed, instance, call.user, next_number) {
+            return Sent::Crashed;
+        }
+        let number = self.recorder.sent(now, call.user);
+        self.digest.event(Kind::Call, now, u64::from(call.user), u64::from(number));
+        self.in_flight += 1;
+        let (in_flight, limit) = (self.in_flight, self.fleet_limit());
+        self.oracles.check(Rule::Load1, now, Some(call.user), in_flight <= limit, || {
+            format!("{in_flight} requests in flight, the fleet's limit is {limit}")
+        });
+        let key = self.calls.insert(Call {
+            request: Request { user: call.user, units: call.units, key: call.key },
+            number,
+            instance,
+            process: self.process_of(instance),
+            token: call.token,
+            visit: call.visit,
+            sent_at: now,
+            client: Client::Waits,
+            service: Service::Works,
+        });
+        if let Some(limit) = call.patience.limit(now) {
+            self.queue.push(limit, Event::GivesUp(key));
+        }
+        self.dispatch(now, key, call.patience.connect());
+        if self.crashes_at(now, Moment::Sent, instance, call.user, u64::from(number)) {
+            return Sent::Crashed;
+        }
+        Sent::Alive
+    }
+
+    /// The fleet's limit on requests in flight; an instance always may have one.
+    fn fleet_limit(&self) -> u64 {
+        let limit = self.scenario.hardened.max_in_flight.unwrap_or(64);
+        u64::from(limit.max(u32::from(self.scenario.fleet.instances)))
+    }
+
+    /// The request leaves its process and meets the network.
+    fn dispatch(&mut self, now: Instant, key: Key, connect: Duration) {
+        if self.is_touched(Class::QuotaRefused, key) {
+            self.answer_call(now + ONE_WAY, key, Answer::NotSent(NotSent::Refused));
+            return;
+        }
+        if self.is_touched(Class::NetworkPartition, key) {
+            self.answer_call(now + connect, key, Answer::NotSent(NotSent::ConnectTimeout));
+            return;
+        }
+        self.recorder.may_arrive(now);
+        if self.is_touched(Class::NetworkReset, key) {
+            self.answer_call(now + ONE_WAY, key, Answer::Lost(Lost::Reset));
+            return;
+        }
+        if self.is_touched(Class::NetworkLoss, key) {
+            self.let_go(key);
+            return;
+        }
+        let extra = self.touch(Class::NetworkLatency, key).map_or(Duration::ZERO, |index| {
+            match self.faults.fault(index).kind {
+                FaultKind::NetworkLatency { add } => add,
+                _ => Duration::ZERO,
+            }
+        });
+        self.queue.push(now + ONE_WAY + extra, Event::Arrives(key));
+        if self.is_touched(Class::NetworkDuplicate, key) {
+            self.send_again(now + ONE_WAY + ONE_WAY + extra, key);
+        }
+    }
+
+    /// A request that nobody of ours sent arrives as well: the same bytes, and no client.
+    fn send_again(&mut self, at: Instant, key: Key) {
+        if let Some(call) = self.calls.get(key).copied() {
+            let ghost = self.calls.insert(Call { client: Client::Gone, service: Service::Works, ..call });
+            self.queue.push(at, Event::Arrives(ghost));
+        }
+    }
+
+    pub(super) fn on_arrives(&mut self, now: Instant, key: Key) {
+        let Some(call) = self.calls.get(key).copied() else { return };
+        if self.is_touched(Class::QuotaHang, key) {
+            self.let_go(key);
+            return;
+        }
+        if let Some(index) = self.touch(Class::QuotaThrottle, key) {
+            let retry_after = match self.faults.fault(index).kind {
+                FaultKind::QuotaThrottle { retry_after } => retry_after,
+                _ => None,
+            };
+            let answer = Answer::Status { code: 429, body: Body::WellFormed, retry_after };
+            return self.reply(now, key, answer);
+        }
+        let is_unavailable = self.is_touched(Class::QuotaUnavailable, key);
+        let refusal = if is_unavailable { Some(Status::UNAVAILABLE) } else { self.quota.refuses(&call.request) };
+        if let Some(status) = refusal {
+            return self.reply(now, key, well_formed(status));
+        }
+        self.quota.enqueue(key);
+        self.work(now);
+    }
+
+    /// Idle workers take what waits.
+    fn work(&mut self, now: Instant) {
+        while let Some(key) = self.quota.next() {
+            let Some(call) = self.calls.get(key).copied() else { continue };
+            let wall = self.quota.clock.wall(now);
+            match self.quota.begin(wall, &call.request) {
+                Begun::Answered(status) => self.reply(now, key, well_formed(status)),
+                Begun::Working => {
+                    let time = self.service_time(key, &call);
+                    self.queue.push(now + time, Event::Served(key));
+                }
+            }
+        }
+        self.recorder.overload.set(now, self.quota.queued() as f64 > self.capacity);
+    }
+
+    fn service_time(&mut self, key: Key, call: &Call) -> Duration {
+        let draws = self.draws.draw(Concern::Service, u64::from(call.request.user), u64::from(call.number));
+        let time = seed::latency(self.scenario.upstream.service_time, draws);
+        match self.touch(Class::QuotaSlow, key).map(|index| &self.faults.fault(index).kind) {
+            Some(FaultKind::QuotaSlow { factor }) => seed::scale(time, *factor),
+            _ => time,
+        }
+    }
+
+    pub(super) fn on_served(&mut self, now: Instant, key: Key) {
+        let Some(call) = self.calls.get(key).copied() else { return };
+        let mishap = if self.is_touched(Class::QuotaErrorBefore, key) {
+            Mishap::ErrorBefore
+        } else if self.is_touched(Class::QuotaErrorAfter, key) {
+            Mishap::ErrorAfter
+        } else if self.is_touched(Class::QuotaFalseAck, key) {
+            Mishap::FalseAck
+        } else {
+            Mishap::None
+        };
+        let held = self.quota.base() + self.recorder.user(call.request.user).granted_units;
+        let finished = self.quota.finish(&call.request, held, mishap);
+        self.account(now, &call, finished);
+        self.recorder.false_acks += u64::from(mishap == Mishap::FalseAck && !finished.is_replay);
+        self.answer_served(now, key, finished);
+        if finished.effect.is_some() && self.is_alive(call.instance, call.process) {
+            let number = u64::from(call.number);
+            self.crashes_at(now, Moment::Applied, call.instance, call.request.user, number);
+        }
+        self.work(now);
+    }
+
+    /// The ledger's entry for a finished execution.
+    fn account(&mut self, now: Instant, call: &Call, finished: Finished) {
+        let user = call.request.user;
+        if finished.is_replay {
+            self.recorder.reach(Reached::KeyReplays);
+        }
+        if let Some(units) = finished.refused {
+            self.recorder.reach(Reached::HardLimitRefusals);
+            self.recorder.refused(user, units);
+        }
+        let Some(units) = finished.effect else { return };
+        let is_wanted = call.client == Client::Waits && call.visit.is_none_or(|visit| self.is_waiting(visit));
+        self.recorder.effect(now, EffectSeen { user, units, sent_at: call.sent_at, is_wanted });
+        self.digest.event(Kind::Effect, now, u64::from(user), u64::from(units));
+        let record = *self.recorder.user(user);
+        self.oracles.check(Rule::Grant1, now, Some(user), record.effects <= 1, || {
+            format!("effect number {} for one user", record.effects)
+        });
+        let is_entitled = record.is_exposed() && self.recorder.entitlements.of(record.first_variant).is_some();
+        self.oracles.check(Rule::Grant2, now, Some(user), is_entitled, || {
+            if record.is_exposed() { "granted, and first exposed to a control" } else { "granted, and never exposed" }
+                .into()
+        });
+    }
+
+    fn answer_served(&mut self, now: Instant, key: Key, finished: Finished) {
+        let replay = self.touch(Class::QuotaReplay, key).map(|index| self.faults.fault(index).kind.clone());
+        if let Some(FaultKind::QuotaReplay { delay }) = replay {
+            self.send_again(now + delay, key);
+        }
+        if self.is_touched(Class::QuotaLostReply, key) {
+            self.recorder.reach(Reached::LostReplies);
+            return self.reply(now, key, Answer::Lost(Lost::Reset));
+        }
+        if self.is_touched(Class::NetworkLostReply, key) {
+            self.recorder.reach(Reached::LostReplies);
+            return self.let_go(key);
+        }
+        let is_malformed = self.is_touched(Class::QuotaMalformed, key);
+        let body = if is_malformed { Body::Malformed } else { Body::WellFormed };
+        self.reply(now, key, Answer::Status { code: finished.status.0, body, retry_after: None });
+    }
+
+    /// The service answers.
+    fn reply(&mut self, now: Instant, key: Key, answer: Answer) {
+        self.answer_call(now + ONE_WAY, key, answer);
+    }
+
+    /// An answer will reach the client at `at`, if it still waits.
+    fn answer_call(&mut self, at: Instant, key: Key, answer: Answer) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        if call.client == Client::Gone {
+            self.calls.remove(key);
+        } else {
+            call.service = Service::Answers(answer);
+            self.queue.push(at, Event::Answered(key));
+        }
+    }
+
+    /// The service has done with a request, and no answer will come.
+    fn let_go(&mut self, key: Key) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.service = Service::Done;
+        if call.client == Client::Gone {
+            self.calls.remove(key);
+        }
+    }
+
+    pub(super) fn on_answered(&mut self, now: Instant, key: Key) {
+        let Some(Call { service: Service::Answers(answer), .. }) = self.calls.get(key).copied() else { return };
+        self.client_done(now, key, answer);
+    }
+
+    pub(super) fn on_gives_up(&mut self, now: Instant, key: Key) {
+        let Some(Call { client: Client::Waits, .. }) = self.calls.get(key) else { return };
+        self.recorder.reach(Reached::AbandonedCalls);
+        self.client_done(now, key, Answer::Lost(Lost::Timeout));
+    }
+
+    /// The client's end of a request is over, and its process is told how.
+    fn client_done(&mut self, now: Instant, key: Key, answer: Answer) {
+        let Some(call) = self.calls.get_mut(key) else { return };
+        call.client = Client::Gone;
+        let call = *call;
+        if call.service != Service::Works {
+            self.calls.remove(key);
+        }
+        self.in_flight -= 1;
+        let user = u64::from(call.request.user);
+        self.digest.event(Kind::Answer, now, user, u64::from(call.number) << 16 | u64::from(code(answer)));
+        self.outcomes += 1;
+        let [draw, _] = self.draws.draw(Concern::Answer, user, u64::from(call.number));
+        self.feed(now, call.instance, Input::Answered { token: call.token, answer, draw });
+    }
+
+    /// The clients of a process that has ended are gone; the service goes on.
+    pub(super) fn orphan_calls(&mut self, instance: u16) {
+        let waits = |(key, call): (Key, &Call)| {
+            (call.instance == instance && call.client == Client::Waits).then_some(key)
+        };
+        let orphans: Vec<Key> = self.calls.iter().filter_map(waits).collect();
+        for key in orphans {
+            self.in_flight -= 1;
+            self.outcomes += 1;
+            if let Some(call) = self.calls.get_mut(key) {
+                call.client = Client::Gone;
+                if call.service != Service::Works {
+                    self.calls.remove(key);
+                }
+            }
+        }
+    }
+
+    fn is_touched(&mut self, class: Class, key: Key) -> bool {
+        self.touch(class, key).is_some()
+    }
+
+    /// The fault of `class` that touches a request, if one does.
+    fn touch(&mut self, class: Class, key: Key) -> Option<usize> {
+        if !self.faults.is_active(class) {
+            return None;
+        }
+        let call = self.calls.get(key)?;
+        self.faults.touch(class, call.instance, u64::from(call.request.user), u64::from(call.number))
+    }
+}
+
+const fn well_formed(status: Status) -> Answer {
+    Answer::Status { code: status.0, body: Body::WellFormed, retry_after: None }
+}
+
+/// An answer's code in the digest: the status, or a small number.
+const fn code(answer: Answer) -> u16 {
+    match answer {
+        Answer::NotSent(NotSent::Dns) => 1,
+        Answer::NotSent(NotSent::Refused) => 2,
+        Answer::NotSent(NotSent::ConnectTimeout) => 3,
+        Answer::NotSent(NotSent::Tls) => 4,
+        Answer::Lost(Lost::Timeout) => 5,
+        Answer::Lost(Lost::Reset) => 6,
+        Answer::Lost(Lost::Truncated) => 7,
+        Answer::Status { code, .. } => code,
+    }
+}

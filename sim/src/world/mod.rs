@@ -1,0 +1,320 @@
+//! The world of one run: it moves time, carries messages and keeps everybody to their part.
+//!
+//! Owns the event loop and the borders between the parts; what each part does lies in its module. It holds no branch for any
+//! hook: a process gets inputs and asks for outputs, whatever is behind it.
+//!
+//! | file        | carries                                                             |
+//! |-------------|---------------------------------------------------------------------|
+//! | `visits`    | callers, their tries and their patience                             |
+//! | `calls`     | requests to the quota service and their answers                     |
+//! | `processes` | starts, crashes, pauses, restarts, roll-outs; inputs and outputs    |
+//! | `faulting`  | faults switching on and off                                         |
+
+mod calls;
+mod faulting;
+mod processes;
+mod visits;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookproof_core::protection::Protections;
+use hookproof_core::time::Instant;
+
+use self::calls::Call;
+use self::processes::Instance;
+use self::visits::Visit;
+use crate::digest::Digest;
+use crate::engine::EventQueue;
+use crate::fault::{self, Faults};
+use crate::metrics::recorder::{Recorder, Recovery};
+use crate::oracle::{Oracles, Rule};
+use crate::quota_service::QuotaService;
+use crate::scenario::{HookKind, Scenario, Span};
+use crate::seed::Draws;
+use crate::slab::{Key, Slab};
+use crate::store::SimStore;
+use crate::subject::Output;
+use crate::traffic::Arrivals;
+use crate::users::User;
+
+/// How often progress is told, in events.
+const PROGRESS_EVERY: u64 = 1 << 16;
+
+/// What is to be run beside the scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Which hook.
+    pub hook: HookKind,
+    /// The protections of the hardened hook that are on.
+    pub protections: Protections,
+    /// Whether processes of the hardened hook record their inputs.
+    pub recording: Recording,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// Whether processes of the hardened hook record what goes in and out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recording {
+    /// They do.
+    On,
+    /// They do not.
+    Off,
+}
+
+/// What happens next.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// A user of the closed population visits.
+    Visit(u32),
+    /// An open process has its next arrival.
+    Arrival(u16),
+    /// A caller tries again.
+    Try(Key),
+    /// A caller's patience with a try ends.
+    Deadline(Key),
+    /// A process's timer.
+    Timer { instance: u16, process: u32, token: u64 },
+    /// A command reaches the store.
+    StoreExecutes(Key),
+    /// A commit is durable.
+    StoreAnswers(Key),
+    /// A request reaches the quota service.
+    Arrives(Key),
+    /// A worker is done with a request.
+    Served(Key),
+    /// An answer reaches its client.
+    Answered(Key),
+    /// A client gives a request up.
+    GivesUp(Key),
+    /// A fault begins.
+    FaultStarts(u32),
+    /// A fault ends.
+    FaultEnds(u32),
+    /// The whole fleet is due for a restart.
+    FleetRestarts,
+    /// An instance goes down to come back; `fault` is the cause, `u32::MAX` the fleet's own schedule.
+    GoesDown { instance: u16, fault: u32 },
+    /// An instance comes back.
+    ComesUp(u16),
+    /// A named stretch ends.
+    StretchEnds(u16),
+    /// The storm ends.
+    StormEnds,
+}
+
+const _: () = assert!(size_of::<Event>() == 16);
+
+/// What a finished world hands over for judgement.
+pub(crate) struct Finished {
+    pub recorder: Recorder,
+    pub oracles: Oracles,
+    pub faults: Faults,
+    pub store: SimStore,
+    pub digest: Digest,
+    pub hook_calls: u64,
+    pub events: u64,
+    /// The recordings of all processes, by instance and process.
+    pub recordings: Vec<Recordings>,
+}
+
+/// What one process recorded.
+#[derive(Clone, Debug)]
+pub struct Recordings {
+    /// The instance, from 0.
+    pub instance: u16,
+    /// Its process, from 0.
+    pub process: u32,
+    /// Its inputs and outputs in order.
+    pub entries: Vec<crate::subject::Recorded>,
+    /// The experiment it was started with.
+    pub experiment: Arc<hookproof_core::experiment::Experiment>,
+}
+
+/// The world.
+pub(crate) struct World<'s> {
+    scenario: &'s Scenario,
+    setting: Setting,
+    draws: Draws,
+    queue: EventQueue<Event>,
+    arrivals: Arrivals,
+    /// Arrivals so far of each open process.
+    open_arrivals: Vec<u64>,
+    visits: Slab<Visit>,
+    calls: Slab<Call>,
+    /// Requests whose client waits.
+    in_flight: u64,
+    /// Requests whose client has its answer, has given up, or is dead.
+    outcomes: u64,
+    instances: Vec<Instance>,
+    quota: QuotaService,
+    /// Requests a second that the service can work off.
+    capacity: f64,
+    store: SimStore,
+    faults: Faults,
+    recorder: Recorder,
+    oracles: Oracles,
+    digest: Digest,
+    outputs: Vec<Output>,
+    recordings: Vec<Recordings>,
+    hook_calls: u64,
+    events: u64,
+    backlog_at_storm_end: usize,
+}
+
+impl<'s> World<'s> {
+    /// A world at its origin; `spans` are the stretches to be measured, the whole run first.
+    pub fn new(scenario: &'s Scenario, setting: Setting, spans: Vec<Span>) -> Self {
+        let draws = Draws::new(setting.seed);
+        let arrivals = Arrivals::new(scenario, draws);
+        let recovery = last_trigger_end(scenario).map(|end| Recovery::new(end, scenario.duration));
+        let mut recorder = Recorder::new(scenario, spans, recovery);
+        recorder.users = vec![User::NEW; arrivals.population() as usize];
+        if setting.hook == HookKind::Hardened {
+            recorder.mismatches = Some(0);
+        }
+        let experiment = Arc::new(scenario.experiment.clone());
+        let instance = |_| Instance::new(scenario.start, Arc::clone(&experiment));
+        Self {
+            scenario,
+            setting,
+            draws,
+            queue: EventQueue::new(),
+            open_arrivals: vec![0; usize::from(arrivals.open_count())],
+            arrivals,
+            visits: Slab::default(),
+            calls: Slab::default(),
+            in_flight: 0,
+            outcomes: 0,
+            instances: (0..scenario.fleet.instances).map(instance).collect(),
+            quota: QuotaService::new(scenario),
+            capacity: scenario.upstream.capacity_per_second(),
+            store: SimStore::new(scenario),
+            faults: Faults::new(scenario, draws),
+            recorder,
+            oracles: Oracles::default(),
+            digest: Digest::default(),
+            outputs: Vec::new(),
+            recordings: Vec::new(),
+            hook_calls: 0,
+            events: 0,
+            backlog_at_storm_end: 0,
+        }
+    }
+
+    /// Runs storm and calm to their end.
+    pub fn run(mut self, progress: &mut dyn FnMut(f64)) -> Finished {
+        self.begin();
+        let end = Instant::ORIGIN + self.scenario.duration + self.scenario.calm;
+        while let Some((at, event)) = self.queue.pop() {
+            if at >= end {
+                break;
+            }
+            self.events += 1;
+            if self.events.is_multiple_of(PROGRESS_EVERY) {
+                progress(at.as_nanos() as f64 / end.as_nanos() as f64);
+            }
+            self.handle(at, event);
+        }
+        progress(1.0);
+        self.finish(end)
+    }
+
+    fn begin(&mut self) {
+        self.schedule_faults();
+        self.schedule_restarts();
+        for (index, stretch) in self.recorder.stretches.iter().enumerate().skip(1) {
+            if let (Some((_, to)), Ok(index)) = (stretch.span.stretches.last(), u16::try_from(index)) {
+                self.queue.push(Instant::ORIGIN + *to, Event::StretchEnds(index));
+            }
+        }
+        self.queue.push(Instant::ORIGIN + self.scenario.duration, Event::StormEnds);
+        for instance in 0..self.scenario.fleet.instances {
+            self.start_process(Instant::ORIGIN, instance);
+        }
+        self.schedule_visits();
+    }
+
+    fn handle(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Visit(user) => self.on_closed_arrival(now, user),
+            Event::Arrival(process) => self.on_open_arrival(now, process),
+            Event::Try(visit) => self.begin_try(now, visit),
+            Event::Deadline(visit) => self.on_deadline(now, visit),
+            Event::Timer { instance, process, token } => self.on_timer(now, instance, process, token),
+            Event::StoreExecutes(operation) => self.on_store_executes(now, operation),
+            Event::StoreAnswers(operation) => self.on_store_answers(now, operation),
+            Event::Arrives(call) => self.on_arrives(now, call),
+            Event::Served(call) => self.on_served(now, call),
+            Event::Answered(call) => self.on_answered(now, call),
+            Event::GivesUp(call) => self.on_gives_up(now, call),
+            Event::FaultStarts(index) => self.on_fault_starts(now, index as usize),
+            Event::FaultEnds(index) => self.on_fault_ends(now, index as usize),
+            Event::FleetRestarts => self.on_fleet_restarts(now),
+            Event::GoesDown { instance, fault } => self.on_goes_down(now, instance, fault),
+            Event::ComesUp(instance) => self.start_process(now, instance),
+            Event::StretchEnds(index) => self.recorder.stretch_ended(usize::from(index), self.scenario),
+            Event::StormEnds => self.backlog_at_storm_end = self.quota.queued() + self.store_backlog(),
+        }
+    }
+
+    /// Grants that the store holds open.
+    fn store_backlog(&self) -> usize {
+        let counts = self.store.image().counts();
+        usize::try_from(counts.pending + counts.claimed).unwrap_or(usize::MAX)
+    }
+
+    fn finish(mut self, end: Instant) -> Finished {
+        self.recorder.overload.set(end, false);
+        self.recorder.stretch_ended(0, self.scenario);
+        for instance in 0..self.instances.len() {
+            self.keep_recording(instance);
+        }
+        self.judge_the_end(end);
+        Finished {
+            recorder: self.recorder,
+            oracles: self.oracles,
+            faults: self.faults,
+            store: self.store,
+            digest: self.digest,
+            hook_calls: self.hook_calls,
+            events: self.events,
+            recordings: self.recordings,
+        }
+    }
+
+    /// `AUDIT-1`: the books balance. `GRANT-3`: in the calm everything that was promised settles.
+    fn judge_the_end(&mut self, end: Instant) {
+        let (attempts, ended) = (self.recorder.stretches[0].attempts, self.outcomes + self.in_flight);
+        self.oracles.check(Rule::Audit1, end, None, attempts == ended, || {
+            format!("{attempts} attempts and {ended} outcomes, those still open included")
+        });
+        let needed = self.backlog_at_storm_end as f64 / self.capacity;
+        let calm = self.scenario.calm.as_secs_f64();
+        let mut undecided = 0;
+        for (user, index) in self.recorder.users.iter().zip(0..) {
+            let is_entitled = user.is_exposed() && self.recorder.entitlements.of(user.first_variant).is_some();
+            if !is_entitled {
+                continue;
+            }
+            let is_settled = user.effects > 0 || user.is(User::CLOSED);
+            if !is_settled && needed > calm {
+                undecided += 1;
+                continue;
+            }
+            self.oracles.check(Rule::Grant3, end, Some(index), is_settled, || {
+                "entitled, and neither delivered nor rejected nor parked when the calm ended".into()
+            });
+        }
+        if undecided > 0 {
+            let why = format!("the backlog at the storm's end needs {needed:.0} s, the calm lasts {calm:.0} s");
+            self.oracles.undecided(Rule::Grant3, undecided, why);
+        }
+    }
+}
+
+/// When the last fault or spike of a scenario ends.
+fn last_trigger_end(scenario: &Scenario) -> Option<Duration> {
+    fault::last_end(scenario).max(Arrivals::last_spike_end(scenario))
+}

@@ -1,0 +1,339 @@
+//! The hook's processes: starts and ends, inputs and outputs, timers and the store.
+//!
+//! A process that ends loses everything but what the store holds. A paused one loses nothing: what reaches it waits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hookproof_core::audit::AuditEvent;
+use hookproof_core::classify::{Action, Applied, Doubt, classify};
+use hookproof_core::committer::Commit;
+use hookproof_core::experiment::Experiment;
+use hookproof_core::store::{GrantState, Reply};
+use hookproof_core::time::{Instant, WallTime};
+use hookproof_core::upstream::Capability;
+
+use super::calls::Sent;
+use super::visits::number_of;
+use super::{Event, Recording, Recordings, World};
+use crate::clock::Clock;
+use crate::digest::Kind;
+use crate::fault::Class;
+use crate::metrics::recorder::Reached;
+use crate::oracle::{self, Rule};
+use crate::scenario::{FaultKind, HookKind, Moment};
+use crate::seed::{self, Concern};
+use crate::slab::Key;
+use crate::store::Fact;
+use crate::subject::{Clocks, Hardened, Input, Interpreter, LogSink, Original, Output, Published, Subject};
+
+/// An instance and its process.
+#[derive(Clone, Debug)]
+pub(super) struct Instance {
+    pub clock: Clock,
+    /// The version it starts with next.
+    pub experiment: Arc<Experiment>,
+    subject: Option<Subject>,
+    /// Number of the process, from 0; what is meant for another one is nobody's.
+    process: u32,
+    starts: u32,
+    /// The faults that pause it.
+    pauses: Vec<usize>,
+    /// What waits for the end of a pause.
+    held: VecDeque<Input>,
+    /// Store commands so far, for draws.
+    commands: u64,
+}
+
+impl Instance {
+    pub(super) fn new(start: WallTime, experiment: Arc<Experiment>) -> Self {
+        Self {
+            clock: Clock::new(start),
+            experiment,
+            subject: None,
+            process: 0,
+            starts: 0,
+            pauses: Vec::new(),
+            held: VecDeque::new(),
+            commands: 0,
+        }
+    }
+}
+
+impl World<'_> {
+    pub(super) fn is_up(&self, instance: u16) -> bool {
+        self.instances[usize::from(instance)].subject.is_some()
+    }
+
+    pub(super) fn process_of(&self, instance: u16) -> u32 {
+        self.instances[usize::from(instance)].process
+    }
+
+    pub(super) fn is_alive(&self, instance: u16, process: u32) -> bool {
+        self.is_up(instance) && self.process_of(instance) == process
+    }
+
+    pub(super) fn start_process(&mut self, now: Instant, instance: u16) {
+        if self.is_up(instance) {
+            return;
+        }
+        let subject = self.new_subject(instance);
+        let place = &mut self.instances[usize::from(instance)];
+        place.subject = Some(subject);
+        place.starts += 1;
+        let (starts, process) = (place.starts, place.process);
+        if starts > 1 {
+            self.recorder.reach(Reached::Restarts);
+            self.recorder.restarted(now);
+        }
+        self.digest.event(Kind::Start, now, u64::from(instance), u64::from(process));
+        self.feed(now, instance, Input::Started);
+    }
+
+    fn new_subject(&self, instance: u16) -> Subject {
+        let place = &self.instances[usize::from(instance)];
+        let experiment = Arc::clone(&place.experiment);
+        match self.setting.hook {
+            HookKind::Original => Subject::Original(Original::new(experiment)),
+            HookKind::Published => {
+                let [hash_seed, _] =
+                    self.draws.draw(Concern::Process, u64::from(instance), u64::from(place.process));
+                let interpreter = Interpreter { hash_seed, minor: 11, log_sink: LogSink::Up };
+                Subject::Published(Published::new(experiment, interpreter))
+            }
+            HookKind::Hardened => {
+                let mut delivery = self.scenario.delivery_config();
+                delivery.protections = self.setting.protections;
+                let mut hardened = Hardened::new(experiment, delivery, self.scenario.store.clock_error)
+                    .expect("the decoder has checked the settings");
+                if self.setting.recording == Recording::On {
+                    hardened.record();
+                }
+                Subject::Hardened(Box::new(hardened))
+            }
+        }
+    }
+
+    /// Ends a process at once.
+    pub(super) fn crash(&mut self, now: Instant, instance: u16) {
+        if !self.is_up(instance) {
+            return;
+        }
+        self.keep_recording(usize::from(instance));
+        let place = &mut self.instances[usize::from(instance)];
+        place.subject = None;
+        place.held.clear();
+        self.digest.event(Kind::Stop, now, u64::from(instance), u64::from(place.process));
+        place.process += 1;
+        self.orphan_calls(instance);
+        self.reset_tries(now, instance);
+    }
+
+    pub(super) fn keep_recording(&mut self, instance: usize) {
+        let place = &self.instances[instance];
+        let Some(Subject::Hardened(hardened)) = &place.subject else { return };
+        if hardened.recorded().is_empty() {
+            return;
+        }
+        self.recordings.push(Recordings {
+            instance: u16::try_from(instance).expect("instances are numbered by u16"),
+            process: place.process,
+            entries: hardened.recorded().to_vec(),
+            experiment: hardened.experiment(),
+        });
+    }
+
+    pub(super) fn pause(&mut self, instance: u16, fault: usize) {
+        self.instances[usize::from(instance)].pauses.push(fault);
+    }
+
+    /// A pause ends; what has waited is taken in order.
+    pub(super) fn resume(&mut self, now: Instant, instance: u16, fault: usize) {
+        self.instances[usize::from(instance)].pauses.retain(|other| *other != fault);
+        while self.instances[usize::from(instance)].pauses.is_empty() {
+            let Some(input) = self.instances[usize::from(instance)].held.pop_front() else { break };
+            self.feed(now, instance, input);
+        }
+    }
+
+    /// Gives a process an input and does what it asks for.
+    pub(super) fn feed(&mut self, now: Instant, instance: u16, input: Input) {
+        let place = &mut self.instances[usize::from(instance)];
+        let Some(subject) = &mut place.subject else { return };
+        if !place.pauses.is_empty() {
+            place.held.push_back(input);
+            return;
+        }
+        let clocks = Clocks { mono: place.clock.mono(now), wall: place.clock.wall(now) };
+        let mut outputs = std::mem::take(&mut self.outputs);
+        subject.handle(clocks, input, &mut outputs);
+        for output in outputs.drain(..) {
+            if self.perform(now, instance, output) == Sent::Crashed {
+                break;
+            }
+        }
+        self.outputs = outputs;
+    }
+
+    fn perform(&mut self, now: Instant, instance: u16, output: Output) -> Sent {
+        match output {
+            Output::Answer { visit, answer } => self.answer(now, Key::from_bits(visit), answer),
+            Output::Expose { user, variant } => {
+                self.expose(now, user, number_of(variant));
+                self.sighting(now, user, number_of(variant));
+            }
+            Output::Call(call) => return self.send(now, instance, call),
+            Output::Store(commit) => self.to_store(now, instance, commit),
+            Output::SetTimer { at, token } => {
+                let place = &self.instances[usize::from(instance)];
+                let at = place.clock.when_mono(at).max(now);
+                self.queue.push(at, Event::Timer { instance, process: place.process, token });
+            }
+            Output::Log(_) => {}
+            Output::Audit(event) => self.on_audit(event),
+        }
+        Sent::Alive
+    }
+
+    fn expose(&mut self, now: Instant, user: u32, variant: u8) {
+        self.digest.event(Kind::Exposure, now, u64::from(user), u64::from(variant));
+        self.recorder.exposed(now, user, variant);
+    }
+
+    pub(super) fn on_timer(&mut self, now: Instant, instance: u16, process: u32, token: u64) {
+        if self.is_alive(instance, process) {
+            self.feed(now, instance, Input::Timer { token });
+        }
+    }
+
+    fn to_store(&mut self, now: Instant, instance: u16, commit: Commit) {
+        let place = &mut self.instances[usize::from(instance)];
+        place.commands += 1;
+        let (process, n) = (place.process, place.commands);
+        let draws = self.draws.draw(Concern::Store, u64::from(instance), n);
+        let mut latency = seed::latency(self.scenario.store.latency, draws);
+        if self.faults.is_active(Class::StoreLatency)
+            && let Some(index) = self.faults.touch(Class::StoreLatency, instance, u64::from(instance), n)
+            && let FaultKind::StoreLatency { add } = self.faults.fault(index).kind
+        {
+            latency += add;
+        }
+        let key = self.store.send(instance, process, commit.ticket, commit.command);
+        self.queue.push(now + latency, Event::StoreExecutes(key));
+    }
+
+    pub(super) fn on_store_executes(&mut self, now: Instant, key: Key) {
+        if self.faults.is_active(Class::StoreError)
+            && let Some(instance) = self.store.instance(key)
+            && self.faults.touch(Class::StoreError, instance, key.to_bits(), now.as_nanos() >> 20).is_some()
+        {
+            self.store.refuse(key);
+            self.on_store_answers(now, key);
+            return;
+        }
+        if self.store.execute(key, now) {
+            self.queue.push(now + self.scenario.store.latency_commit, Event::StoreAnswers(key));
+        } else {
+            self.on_store_answers(now, key);
+        }
+    }
+
+    pub(super) fn on_store_answers(&mut self, now: Instant, key: Key) {
+        let Some((operation, reply, fact)) = self.store.acknowledge(key) else { return };
+        match fact {
+            Some(Fact::Exposed { user, variant }) => {
+                self.expose(now, user, number_of(variant));
+                if self.is_alive(operation.instance, operation.process) {
+                    self.judge_assignment(now, operation.instance, user, number_of(variant));
+                }
+            }
+            Some(Fact::Settled { user, state }) => self.on_settled(now, user, state),
+            None => {}
+        }
+        if matches!(reply, Reply::Refused | Reply::Unknown) {
+            self.recorder.reach(Reached::StoreFailures);
+        }
+        if self.is_alive(operation.instance, operation.process) {
+            let who = u64::from(operation.instance) << 32 | u64::from(operation.ticket.0);
+            let [draw, _] = self.draws.draw(Concern::Stored, who, now.as_nanos() >> 10);
+            let input = Input::Stored { ticket: operation.ticket, reply, draw };
+            self.feed(now, operation.instance, input);
+        }
+    }
+
+    /// Holds a recorded assignment against the version that the instance runs.
+    fn judge_assignment(&mut self, now: Instant, instance: u16, user: u32, variant: u8) {
+        if self.recorder.mismatches.is_some() {
+            let experiment = &self.instances[usize::from(instance)].experiment;
+            let specified = oracle::specified_variant(experiment, user);
+            if specified != variant {
+                self.recorder.mismatches = self.recorder.mismatches.map(|count| count + 1);
+            }
+            self.oracles.check(Rule::Assign2, now, Some(user), specified == variant, || {
+                format!("recorded variant {variant}, the specified hash gives {specified}")
+            });
+        }
+    }
+
+    fn on_settled(&mut self, now: Instant, user: u32, state: GrantState) {
+        self.digest.event(Kind::Settled, now, u64::from(user), state as u64);
+        match state {
+            GrantState::Delivered => {
+                let effects = self.recorder.user(user).effects;
+                self.oracles.check(Rule::Audit1, now, Some(user), effects > 0, || {
+                    "recorded as delivered, and the ledger holds no effect".into()
+                });
+            }
+            GrantState::Parked => {
+                self.recorder.parked += 1;
+                self.recorder.closed(user);
+            }
+            GrantState::Rejected => {
+                self.recorder.rejected += 1;
+                self.recorder.closed(user);
+            }
+            GrantState::Pending | GrantState::Claimed => {}
+        }
+    }
+
+    /// Counts what the hook says of itself; nothing acts on it.
+    fn on_audit(&mut self, event: AuditEvent) {
+        let reached = match event {
+            AuditEvent::Sent { doubt: Doubt::InDoubt, .. } => Reached::DuplicateSends,
+            AuditEvent::Answered { answer, .. } => {
+                let verdict = classify(Capability::None, answer, Doubt::Clear);
+                match (verdict.applied, verdict.action) {
+                    (Applied::Maybe, _) => Reached::Doubts,
+                    (Applied::Yes, Action::Deliver) => Reached::Receipts,
+                    _ => return,
+                }
+            }
+            AuditEvent::LanePaused { .. } => Reached::LanePauses,
+            AuditEvent::BreakerOpened => Reached::BreakerOpenings,
+            AuditEvent::EffectCapReached { .. } => Reached::EffectCapHolds,
+            AuditEvent::Released { .. } => Reached::Releases,
+            AuditEvent::Parked { .. } => Reached::Parked,
+            AuditEvent::Sent { doubt: Doubt::Clear, .. }
+            | AuditEvent::Exposed { .. }
+            | AuditEvent::Provisional { .. }
+            | AuditEvent::Delivered { .. }
+            | AuditEvent::Rejected { .. }
+            | AuditEvent::BreakerClosed => return,
+        };
+        self.recorder.reach(reached);
+    }
+
+    /// Whether a process crashes at a moment of a request's life, and if so, does it.
+    pub(super) fn crashes_at(&mut self, now: Instant, moment: Moment, instance: u16, user: u32, number: u64) -> bool {
+        let class = Class::crash_at(moment);
+        if !self.faults.is_active(class) || !self.is_up(instance) {
+            return false;
+        }
+        let Some(index) = self.faults.touch(class, instance, u64::from(user), number) else { return false };
+        let FaultKind::ProcessCrash { downtime, .. } = self.faults.fault(index).kind else { return false };
+        self.recorder.reach(Reached::Crashes);
+        self.crash(now, instance);
+        self.queue.push(now + downtime, Event::ComesUp(instance));
+        true
+    }
+}

@@ -1,0 +1,180 @@
+//! Callers: the web tier that sends a visit to an instance, waits, and tries again.
+//!
+//! A try that is given up runs on in its process; its name is stale, so whatever it answers later reaches nobody.
+
+use hookproof_core::experiment::VariantIndex;
+use hookproof_core::time::Instant;
+
+use super::{Event, World};
+use crate::digest::Kind;
+use crate::metrics::recorder::Reached;
+use crate::oracle::Rule;
+use crate::scenario::Caller;
+use crate::seed::{Concern, below};
+use crate::slab::Key;
+use crate::subject::{Input, Shown};
+use crate::users::User;
+
+/// An open visit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visit {
+    user: u32,
+    /// The user's how-manieth visit, from 1.
+    number: u16,
+    /// Tries begun.
+    tries: u16,
+    intended_at: Instant,
+    began_at: Instant,
+    /// Where the try is; `None` between tries.
+    instance: Option<u16>,
+}
+
+impl Visit {
+    /// Names the try in draws.
+    fn which(&self) -> u64 {
+        u64::from(self.number) << 16 | u64::from(self.tries)
+    }
+}
+
+impl World<'_> {
+    pub(super) fn schedule_visits(&mut self) {
+        for user in 0..self.arrivals.population() {
+            let rate = self.arrivals.rate(user);
+            self.recorder.user_mut(user).rate = rate;
+            if let Some(at) = self.arrivals.next_visit(Instant::ORIGIN, user, rate, 0) {
+                self.queue.push(at, Event::Visit(user));
+            }
+        }
+        for process in 0..self.arrivals.open_count() {
+            let start = self.arrivals.open_start(process);
+            if let Some(at) = self.arrivals.next_open(start, process, 0) {
+                self.queue.push(at, Event::Arrival(process));
+            }
+        }
+    }
+
+    pub(super) fn on_closed_arrival(&mut self, now: Instant, user: u32) {
+        let number = self.begin_visit(now, user);
+        let rate = self.recorder.user(user).rate;
+        if let Some(at) = self.arrivals.next_visit(now, user, rate, u64::from(number)) {
+            self.queue.push(at, Event::Visit(user));
+        }
+    }
+
+    pub(super) fn on_open_arrival(&mut self, now: Instant, process: u16) {
+        let arrivals = &mut self.open_arrivals[usize::from(process)];
+        *arrivals += 1;
+        let n = *arrivals;
+        let user = self.arrivals.open_user(process, n).unwrap_or_else(|| {
+            self.recorder.users.push(User::NEW);
+            u32::try_from(self.recorder.users.len() - 1).expect("limits keep users below 2^32")
+        });
+        self.begin_visit(now, user);
+        if let Some(at) = self.arrivals.next_open(now, process, n) {
+            self.queue.push(at, Event::Arrival(process));
+        }
+    }
+
+    fn begin_visit(&mut self, now: Instant, user: u32) -> u16 {
+        let record = self.recorder.user_mut(user);
+        record.visits = record.visits.wrapping_add(1);
+        let number = record.visits;
+        let visit = Visit { user, number, tries: 0, intended_at: now, began_at: now, instance: None };
+        let key = self.visits.insert(visit);
+        self.begin_try(now, key);
+        number
+    }
+
+    pub(super) fn begin_try(&mut self, now: Instant, key: Key) {
+        let instances = u64::from(self.scenario.fleet.instances);
+        let Some(visit) = self.visits.get_mut(key) else { return };
+        visit.tries = visit.tries.saturating_add(1);
+        visit.began_at = now;
+        let (user, which) = (visit.user, visit.which());
+        let [route, _] = self.draws.draw(Concern::Route, u64::from(user), which);
+        let instance = u16::try_from(below(route, instances)).expect("below the number of instances");
+        visit.instance = Some(instance);
+        self.hook_calls += 1;
+        if !self.is_up(instance) {
+            self.fail_try(now, key);
+            return;
+        }
+        self.queue.push(now + self.scenario.caller.deadline, Event::Deadline(key));
+        let draws = self.draws.draw(Concern::Visit, u64::from(user), which);
+        self.feed(now, instance, Input::Visit { visit: key.to_bits(), user, draws });
+    }
+
+    pub(super) fn on_deadline(&mut self, now: Instant, key: Key) {
+        if self.visits.get(key).is_some() {
+            self.recorder.reach(Reached::AbandonedTries);
+            self.fail_try(now, key);
+        }
+    }
+
+    /// A process answers a try.
+    pub(super) fn answer(&mut self, now: Instant, key: Key, shown: Shown) {
+        let Some(visit) = self.visits.get(key).copied() else { return };
+        match shown {
+            Shown::Error => return self.fail_try(now, key),
+            Shown::Variant(variant) => self.sighting(now, visit.user, number_of(variant)),
+            Shown::Provisional(_) => {
+                self.recorder.provisional(visit.intended_at);
+                self.recorder.reach(Reached::Provisional);
+            }
+            Shown::Unrecorded(_) => {}
+        }
+        self.digest.event(Kind::Visit, now, u64::from(visit.user), shown.code());
+        self.recorder.visit_ended(now, visit.intended_at);
+        self.visits.remove(key);
+    }
+
+    /// A user saw a variant that counts.
+    pub(super) fn sighting(&mut self, now: Instant, user: u32, variant: u8) {
+        if let Some(before) = self.recorder.saw(user, variant) {
+            self.oracles.check(Rule::Assign1, now, Some(user), before == variant, || {
+                format!("saw variant {before}, then variant {variant}")
+            });
+        }
+    }
+
+    /// A try failed; the caller tries again or leaves.
+    pub(super) fn fail_try(&mut self, now: Instant, key: Key) {
+        let Some(key) = self.visits.rename(key) else { return };
+        let Some(visit) = self.visits.get_mut(key) else { return };
+        visit.instance = None;
+        let visit = *visit;
+        self.recorder.try_failed(visit.began_at);
+        let Caller { retries, pause_from, pause_to, give_up, .. } = self.scenario.caller;
+        let [leave, pause] = self.draws.draw(Concern::Caller, u64::from(visit.user), visit.which());
+        let may_retry = retries.is_none_or(|retries| u32::from(visit.tries) <= retries);
+        if !may_retry || give_up.happens(leave) {
+            self.digest.event(Kind::Visit, now, u64::from(visit.user), Shown::Error.code());
+            self.recorder.visit_ended(now, visit.intended_at);
+            self.visits.remove(key);
+            return;
+        }
+        self.recorder.reach(Reached::CallerRetries);
+        let spread = hookproof_core::time::nanos(pause_to.saturating_sub(pause_from));
+        let pause = pause_from + std::time::Duration::from_nanos(below(pause, spread.saturating_add(1)));
+        self.queue.push(now + pause, Event::Try(key));
+    }
+
+    /// The tries on an instance whose process has ended see their connections reset.
+    pub(super) fn reset_tries(&mut self, now: Instant, instance: u16) {
+        let on_it = |(key, visit): (Key, &Visit)| (visit.instance == Some(instance)).then_some(key);
+        let tries: Vec<Key> = self.visits.iter().filter_map(on_it).collect();
+        for key in tries {
+            self.fail_try(now, key);
+        }
+    }
+
+    /// Whether a try's caller still waits.
+    pub(super) fn is_waiting(&self, visit: u64) -> bool {
+        self.visits.get(Key::from_bits(visit)).is_some()
+    }
+}
+
+/// A variant as the users' records hold it.
+pub(super) fn number_of(variant: VariantIndex) -> u8 {
+    u8::try_from(variant.index()).expect("an experiment has at most 255 variants")
+}
