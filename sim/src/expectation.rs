@@ -26,7 +26,9 @@ pub(crate) fn judge(expect: &Expect, measured: &Measured<'_>) -> Expectation {
             (Verdict::Inconclusive, "this run cannot measure it".into())
         }
         (None, None) => (Verdict::Inconclusive, "there was nothing to measure".into()),
-        (Some(value), None) => (if holds(expect.limit, value) { Verdict::Pass } else { Verdict::Violated }, String::new()),
+        (Some(value), None) => {
+            (if holds(expect.limit, value) { Verdict::Pass } else { Verdict::Violated }, String::new())
+        }
     };
     Expectation {
         metric: expect.metric,

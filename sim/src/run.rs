@@ -13,8 +13,7 @@ use crate::scenario::{Expect, HookKind, Scenario, Span};
 use crate::world::{Finished, Recording, Recordings, Setting, World};
 
 /// Quantiles of latency in a record, in parts per million.
-const QUANTILES_PPM: [u32; 9] =
-    [0, 250_000, 500_000, 750_000, 900_000, 990_000, 999_000, 999_900, 1_000_000];
+const QUANTILES_PPM: [u32; 9] = [0, 250_000, 500_000, 750_000, 900_000, 990_000, 999_000, 999_900, 1_000_000];
 
 /// Runs one hook through one scenario with one seed. `progress` is told now and then which share of virtual time has
 /// passed (0 to 1).
@@ -24,11 +23,7 @@ pub fn run(scenario: &Scenario, hook: HookKind, seed: u64, progress: &mut dyn Fn
 }
 
 /// Like [`run`], with a protection removed or with recordings. The recordings are empty unless asked for.
-pub fn run_with(
-    scenario: &Scenario,
-    setting: Setting,
-    progress: &mut dyn FnMut(f64),
-) -> (Outcome, Vec<Recordings>) {
+pub fn run_with(scenario: &Scenario, setting: Setting, progress: &mut dyn FnMut(f64)) -> (Outcome, Vec<Recordings>) {
     let about_hook = |expect: &&Expect| expect.hook.is_none_or(|hook| hook == setting.hook);
     let expects: Vec<&Expect> = scenario.expects.iter().filter(about_hook).collect();
     let mut spans = vec![whole_run(scenario)];

@@ -185,8 +185,7 @@ mod tests {
         let (mean, variance) = moments(100_000, |n| normal(word(n)));
         assert!(mean.abs() < 0.016 && (variance - 1.0).abs() < 0.03, "{mean} {variance}");
         for shape in [0.5, 1.0, 8.0] {
-            let (mean, variance) =
-                moments(100_000, |n| gamma(shape, |k| draws.draw(Concern::VisitRate, n, k)));
+            let (mean, variance) = moments(100_000, |n| gamma(shape, |k| draws.draw(Concern::VisitRate, n, k)));
             assert!((mean - 1.0).abs() < 0.025 && (variance * shape - 1.0).abs() < 0.1, "{shape} {mean} {variance}");
         }
     }

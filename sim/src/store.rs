@@ -236,10 +236,7 @@ mod tests {
         let before = store.image.clone();
 
         let claim = Claim { limit: 9, lease: Duration::from_secs(1), into: Vec::new() };
-        let lost = [
-            store.send(0, 0, Ticket(1), admit(1)),
-            store.send(0, 0, Ticket(2), Command::Claim(claim)),
-        ];
+        let lost = [store.send(0, 0, Ticket(1), admit(1)), store.send(0, 0, Ticket(2), Command::Claim(claim))];
         for key in lost {
             store.execute(key, Instant::ORIGIN);
         }

@@ -16,6 +16,8 @@ use crate::users::User;
 
 /// Number of bins of a series.
 const BINS: u64 = 240;
+/// Why recording into a histogram cannot fail.
+const RESIZES: &str = "a histogram without bounds takes every value";
 /// Starts of instances within this time of a group's first are one restart.
 const RESTART_GROUP: Duration = Duration::from_secs(10);
 
@@ -388,7 +390,7 @@ impl Recorder {
     pub fn visit_ended(&mut self, now: Instant, intended: Instant) {
         let wait = u64::try_from(now.since(intended).as_micros()).unwrap_or(u64::MAX);
         for stretch in self.during(intended) {
-            stretch.latency_us.saturating_record(wait);
+            stretch.latency_us.record(wait).expect(RESIZES);
         }
         self.count(Counted::Visits, intended);
     }
@@ -486,7 +488,7 @@ impl Recorder {
         let (exposed_at, was_open) = (user.first_exposed_at, !user.is(User::CLOSED));
         self.backlog -= u64::from(was_open);
         let delay = u64::try_from(now.since(exposed_at).as_micros()).unwrap_or(u64::MAX);
-        self.during(exposed_at).for_each(|stretch| stretch.delay_us.saturating_record(delay));
+        self.during(exposed_at).for_each(|stretch| stretch.delay_us.record(delay).expect(RESIZES));
         if effect.is_wanted {
             self.during(effect.sent_at).for_each(|stretch| stretch.goodput += 1);
             if let Some(second) = self.recovery.as_mut().and_then(|recovery| recovery.at(effect.sent_at)) {

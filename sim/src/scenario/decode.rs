@@ -26,6 +26,7 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hookproof_core::experiment::Experiment;
 use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
@@ -43,6 +44,25 @@ const SOURCE_BYTES_MAX: usize = 1024 * 1024;
 ///
 /// Everything that is wrong with the file, in file order.
 pub fn decode(name: &str, display_path: &str, source: &[u8]) -> Result<Scenario, ScenarioError> {
+    decode_with(display_path, source, |root| file::file(root, name, Sha256::digest(source).into()))
+}
+
+/// Decodes the `[experiment]` table of a scenario file, or of a file that holds nothing else; other tables are passed
+/// over.
+///
+/// # Errors
+///
+/// Everything that is wrong with the file's TOML and its `[experiment]`, in file order.
+pub fn decode_experiment(display_path: &str, source: &[u8]) -> Result<Experiment, ScenarioError> {
+    decode_with(display_path, source, file::experiment)
+}
+
+/// Reads a file's tree and hands it to `decode`, which gives nothing only if a problem was reported (`DECODE-1`).
+fn decode_with<T>(
+    display_path: &str,
+    source: &[u8],
+    decode: impl FnOnce(Reader<'_>) -> Option<T>,
+) -> Result<T, ScenarioError> {
     if source.len() > SOURCE_BYTES_MAX {
         let cause = format!("the file has {} bytes; a scenario has at most {SOURCE_BYTES_MAX}", source.len());
         return Err(single(display_path, "", 0..0, Flaw::new(cause, "is this a scenario file?")));
@@ -68,10 +88,10 @@ pub fn decode(name: &str, display_path: &str, source: &[u8]) -> Result<Scenario,
     }
     let syntax = syntax.into_values().collect();
     let sink = Sink::new(text);
-    let scenario = file::file(Reader::root(&sink, tree.get_ref()), name, Sha256::digest(source).into());
+    let decoded = decode(Reader::root(&sink, tree.get_ref()));
     let (findings, omitted_count) = merge(text, syntax, sink);
-    match scenario {
-        Some(scenario) if findings.is_empty() => Ok(scenario),
+    match decoded {
+        Some(decoded) if findings.is_empty() => Ok(decoded),
         Some(_) | None => {
             assert!(!findings.is_empty(), "DECODE-1: a scenario is missing only after a problem was reported");
             Err(ScenarioError::new(display_path, text, findings, omitted_count))

@@ -8,7 +8,7 @@ mod delivery;
 mod limits;
 mod problem;
 
-pub use decode::decode;
+pub use decode::{decode, decode_experiment};
 pub use limits::{Estimate, LimitError, Limits};
 pub use problem::{PROBLEMS_MAX, Problem, ScenarioError};
 

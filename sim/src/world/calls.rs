@@ -312,9 +312,8 @@ impl World<'_> {
 
     /// The clients of a process that has ended are gone; the service goes on.
     pub(super) fn orphan_calls(&mut self, instance: u16) {
-        let waits = |(key, call): (Key, &Call)| {
-            (call.instance == instance && call.client == Client::Waits).then_some(key)
-        };
+        let waits =
+            |(key, call): (Key, &Call)| (call.instance == instance && call.client == Client::Waits).then_some(key);
         let orphans: Vec<Key> = self.calls.iter().filter_map(waits).collect();
         for key in orphans {
             self.in_flight -= 1;

@@ -96,8 +96,7 @@ impl World<'_> {
         match self.setting.hook {
             HookKind::Original => Subject::Original(Original::new(experiment)),
             HookKind::Published => {
-                let [hash_seed, _] =
-                    self.draws.draw(Concern::Process, u64::from(instance), u64::from(place.process));
+                let [hash_seed, _] = self.draws.draw(Concern::Process, u64::from(instance), u64::from(place.process));
                 let interpreter = Interpreter { hash_seed, minor: 11, log_sink: LogSink::Up };
                 Subject::Published(Published::new(experiment, interpreter))
             }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use hookproof_core::experiment::Experiment;
 use hookproof_core::time::WallTime;
 
 use super::super::{Caller, Fault, FaultKind, Scenario, Traffic, TrafficKind, Users};
@@ -23,6 +24,16 @@ const CALM: Duration = Duration::from_secs(600);
 
 const SEED_MAX: u64 = i64::MAX as u64;
 
+/// Reads the experiment of a file and nothing else. Nothing only if a problem was reported (`DECODE-1`).
+pub(super) fn experiment(mut root: Reader<'_>) -> Option<Experiment> {
+    let _: Option<u32> = root.get("schema", schema);
+    base(&mut root).map(|base| base.experiment)
+}
+
+fn base(root: &mut Reader<'_>) -> Option<experiment::Base> {
+    experiment::base(root.need_table("experiment", "[experiment]", "[experiment] with `id` and two variants"))
+}
+
 /// Reads a whole file. Nothing only if a problem was reported (`DECODE-1`).
 pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option<Scenario> {
     let _: Option<u32> = root.need("schema", "1", schema);
@@ -33,8 +44,7 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
     let (duration, calm) = times(&mut root);
 
     let hooks = hooks::hooks(&mut root);
-    let base =
-        experiment::base(root.need_table("experiment", "[experiment]", "[experiment] with `id` and two variants"));
+    let base = base(&mut root);
     let quota = settings::quota(root.table("quota", "[quota]"));
     let users_reader = root.table("users", "[users]");
     let has_users = users_reader.is_present();

@@ -1,0 +1,239 @@
+//! What stands below the table: what does not hold, how to repeat it, and what the zeros rest on.
+
+use std::collections::BTreeMap;
+
+use super::text::{counted, grouped, judgement, paragraph, whole};
+use super::{Block, Row, Style, TableOptions};
+use crate::number::Number;
+use crate::record::{Expectation, Fault, Invariant, Limit, Role, Run, Verdict, repro_command};
+
+const SEEDS_LISTED: usize = 5;
+const RUN: &str = "run";
+
+/// Writes all findings of a block.
+pub(crate) fn render(out: &mut String, block: &Block<'_>, options: &TableOptions) {
+    let fallback = format!("{}.toml", block.scenario.name);
+    let path = options.paths.get(&block.scenario.digest).unwrap_or(&fallback);
+    for row in &block.rows {
+        let lines = findings(row, path);
+        if !lines.is_empty() {
+            out.push('\n');
+        }
+        for Line { verdict, text } in lines {
+            judgement(out, &options.palette, verdict, &text);
+        }
+        if let Some(run) = row.runs.iter().find(|run| run.verdict == Verdict::Violated) {
+            out.push_str("  To repeat it:\n    ");
+            out.push_str(&repro_command(path, &run.hook, run.seed));
+            out.push('\n');
+        }
+    }
+    let accounts: Vec<String> = block.rows.iter().filter_map(account).collect();
+    if !accounts.is_empty() {
+        out.push('\n');
+    }
+    for text in accounts {
+        paragraph(out, &Style::default(), 2, &text);
+    }
+}
+
+/// One finding.
+struct Line {
+    verdict: Verdict,
+    text: String,
+}
+
+fn findings(row: &Row<'_>, path: &str) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    lines.extend(expectations(row, path));
+    if row.first.role == Role::Judged {
+        lines.extend(invariants(row));
+    }
+    if row.verdict() == Verdict::Inconclusive {
+        lines.extend(idle_faults(row));
+    }
+    lines.sort_by_key(|line| line.verdict);
+    let worst = row.verdict();
+    let bad: Vec<u64> = row.runs.iter().filter(|run| run.verdict == worst).map(|run| run.seed).collect();
+    if worst != Verdict::Pass && row.runs.len() > 1 {
+        let text = format!("{}: {} of {}", row.first.hook, seed_list(&bad), counted(row.runs.len() as u64, "seed"));
+        lines.push(Line { verdict: worst, text });
+    }
+    lines
+}
+
+/// "seeds 3, 5, 8, 11, 12 and 14 more".
+fn seed_list(seeds: &[u64]) -> String {
+    let listed: Vec<String> = seeds.iter().take(SEEDS_LISTED).map(u64::to_string).collect();
+    let more = match seeds.len().saturating_sub(SEEDS_LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("seed{} {}{more}", if seeds.len() == 1 { "" } else { "s" }, listed.join(", "))
+}
+
+/// The runs in which the `n`-th entry of a list has this verdict, and the entry of the first of them. All runs of a row
+/// come from one file, so their lists run in parallel.
+fn expectations<'a>(row: &'a Row<'a>, path: &'a str) -> impl Iterator<Item = Line> + 'a {
+    (0..row.first.expectations.len()).filter_map(move |index| {
+        let all = || row.runs.iter().filter_map(move |run| Some((*run, run.expectations.get(index)?)));
+        let verdict = all().map(|(_, expectation)| expectation.verdict).min()?;
+        if verdict == Verdict::Pass {
+            return None;
+        }
+        let mut bad = all().filter(|(_, expectation)| expectation.verdict == verdict);
+        let (run, first) = bad.next()?;
+        let seeds = share(row, run, 1 + bad.count());
+        Some(Line { verdict, text: format!("{}: {}{seeds}", run.hook, sentence(first, path)) })
+    })
+}
+
+/// In how many of a hook's seeds; empty for a single seed.
+fn share(row: &Row<'_>, first: &Run, count: usize) -> String {
+    if row.runs.len() == 1 {
+        return String::new();
+    }
+    format!(" [{count} of {}, first {}]", counted(row.runs.len() as u64, "seed"), first.seed)
+}
+
+fn sentence(expectation: &Expectation, path: &str) -> String {
+    let value = expectation
+        .value
+        .map_or_else(|| "has no value".to_owned(), |value| format!("is {}", shown(expectation, value)));
+    let during = if expectation.during == RUN { String::new() } else { format!(" during {}", expectation.during) };
+    let note = if expectation.note.is_empty() { String::new() } else { format!(": {}", expectation.note) };
+    let limit = limit(expectation.limit);
+    format!("{}{during} {value}, must be {limit}{note} ({path}:{})", expectation.metric, expectation.line)
+}
+
+fn limit(limit: Limit) -> String {
+    match limit {
+        Limit::AtMost(most) => format!("at most {most}"),
+        Limit::AtLeast(least) => format!("at least {least}"),
+        Limit::Equals(exactly) => format!("{exactly}"),
+        Limit::Between(least, most) => format!("{least} to {most}"),
+    }
+}
+
+/// A value in six digits, or in all if six would make it look like its limit.
+fn shown(expectation: &Expectation, number: Number) -> String {
+    let Some(value) = number.value() else { return number.to_string() };
+    let short: Option<f64> = format!("{value:.5e}").parse().ok();
+    let Some(short) = short.and_then(Number::finite) else { return number.to_string() };
+    let misleads = match expectation.limit {
+        Limit::AtMost(bound) | Limit::AtLeast(bound) | Limit::Equals(bound) => short == bound,
+        Limit::Between(low, high) => short == low || short == high,
+    };
+    if misleads { number.to_string() } else { short.to_string() }
+}
+
+fn invariants<'a>(row: &'a Row<'a>) -> impl Iterator<Item = Line> + 'a {
+    (0..row.first.invariants.len()).flat_map(move |index| {
+        let all = || row.runs.iter().filter_map(move |run| Some((*run, run.invariants.get(index)?)));
+        let mut lines = Vec::new();
+        let mut violated = all().filter(|(_, invariant)| invariant.violations > 0);
+        if let Some((run, invariant)) = violated.next() {
+            let seeds = share(row, run, 1 + violated.count());
+            lines.push(Line {
+                verdict: Verdict::Violated,
+                text: format!("{}: {}{seeds}", run.hook, violation(invariant)),
+            });
+        }
+        let mut open = all().filter(|(_, invariant)| invariant.inconclusive > 0);
+        if let Some((run, Invariant { id, says, inconclusive, .. })) = open.next() {
+            let seeds = share(row, run, 1 + open.count());
+            let times = counted(*inconclusive, "check");
+            let text = format!("{}: {id} ({says}): {times} could not be judged{seeds}", run.hook);
+            lines.push(Line { verdict: Verdict::Inconclusive, text });
+        }
+        lines
+    })
+}
+
+fn violation(invariant: &Invariant) -> String {
+    let Invariant { id, says, checked, violations, first, .. } = invariant;
+    let head = format!("{id} ({says}) is violated {} in {}", counted(*violations, "time"), counted(*checked, "check"));
+    match first {
+        None => head,
+        Some(first) => {
+            let user = first.user.as_ref().map_or_else(String::new, |user| format!(", {user}"));
+            format!("{head}; first at {}{user}: {}", first.at, first.evidence)
+        }
+    }
+}
+
+fn idle_faults<'a>(row: &'a Row<'a>) -> impl Iterator<Item = Line> + 'a {
+    row.first.faults.iter().filter(|fault| fault.opportunities == 0 || !fault.supported).map(|fault| {
+        let Fault { name, kind, at, supported, .. } = fault;
+        let why = if *supported { "had no opportunity" } else { "is not supported here" };
+        Line {
+            verdict: Verdict::Inconclusive,
+            text: format!("{}: fault {name} ({kind} at {at}) {why}", row.first.hook),
+        }
+    })
+}
+
+/// A judged hook's counts of harm beside what it came across, or the invariants a reference breaks; over all seeds.
+fn account(row: &Row<'_>) -> Option<String> {
+    let hook = &row.first.hook;
+    match row.first.role {
+        Role::Judged => Some(format!("{hook}: {}", [harm(row), checks(row), reached(row)].concat().join("; "))),
+        Role::Reference => {
+            let broken: Vec<String> = totals(row, |invariant| invariant.violations)
+                .filter(|(_, count)| *count > 0)
+                .map(|(id, count)| format!("{id} {}", counted(count, "time")))
+                .collect();
+            (!broken.is_empty()).then(|| format!("{hook}* breaks {}", broken.join(", ")))
+        }
+    }
+}
+
+/// Words in front of a list, if there is anything in it.
+fn listed(words: &str, items: &[String]) -> Option<String> {
+    (!items.is_empty()).then(|| format!("{words}{}", items.join(", ")))
+}
+
+fn harm(row: &Row<'_>) -> Vec<String> {
+    let sum = |metric: &str| {
+        let values = row.runs.iter().map(|run| run.metrics.get(metric).and_then(|number| number.value()));
+        values.sum::<Option<f64>>().map(whole)
+    };
+    let doubles =
+        totals(row, |invariant| invariant.violations).find(|(id, _)| *id == "GRANT-1").map(|(_, count)| count);
+    let parts = [
+        sum("over-allocation.users").map(|users| format!("{} above their cap", counted(users, "user"))),
+        sum("group-switching.users").map(|users| format!("{} switched groups", grouped(users))),
+        doubles.map(|count| format!("{} granted twice", grouped(count))),
+    ];
+    listed("", &parts.into_iter().flatten().collect::<Vec<_>>()).into_iter().collect()
+}
+
+fn checks(row: &Row<'_>) -> Vec<String> {
+    let checked: u64 = totals(row, |invariant| invariant.checked).map(|(_, count)| count).sum();
+    let never = totals(row, |invariant| invariant.checked).filter(|(_, count)| *count == 0);
+    let never: Vec<String> = never.map(|(id, _)| id.to_owned()).collect();
+    let checked = Some(format!("invariants checked {}", counted(checked, "time")));
+    checked.into_iter().chain(listed("never checked: ", &never)).collect()
+}
+
+fn reached(row: &Row<'_>) -> Vec<String> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, count) in row.runs.iter().flat_map(|run| &run.reached) {
+        *counts.entry(name).or_default() += count;
+    }
+    let spoken = |name: &str| name.replace(['-', '_'], " ");
+    let met: Vec<String> =
+        counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{} {}", grouped(*n), spoken(name))).collect();
+    // Their names stand in the record; here they would bury what was reached.
+    let missed = counts.values().filter(|count| **count == 0).count();
+    let missed = (missed > 0).then(|| format!("never reached: {missed} of {}", counted(counts.len() as u64, "count")));
+    listed("reached: ", &met).into_iter().chain(missed).collect()
+}
+
+/// A count of each invariant, summed over the row's seeds.
+fn totals<'a>(row: &'a Row<'a>, count: fn(&Invariant) -> u64) -> impl Iterator<Item = (&'a str, u64)> {
+    row.first.invariants.iter().enumerate().map(move |(index, invariant)| {
+        let each = row.runs.iter().filter_map(|run| run.invariants.get(index)).map(count);
+        (invariant.id.as_str(), each.sum())
+    })
+}
