@@ -17,7 +17,7 @@ use crate::committer::{Commit, Committer, Origin, Ticket};
 use crate::delivery::config::{ConfigError, DeliveryConfig};
 use crate::delivery::{self, AttemptId, Delivery, Send};
 use crate::experiment::Experiment;
-use crate::store::{Admitted, Command, Committed, First, Reply, UserHandle};
+use crate::store::{Admitted, Command, Committed, First, GrantState, Reply, UserHandle};
 use crate::time::{Instant, Now, StoreClock, WallTime};
 use crate::upstream::Answer;
 
@@ -85,6 +85,10 @@ impl Hook {
     /// Settings that do not fit together.
     pub fn new(experiment: Experiment, delivery: DeliveryConfig, clock_error: Duration) -> Result<Self, ConfigError> {
         delivery.check()?;
+        if delivery.lease <= delivery.attempt_timeout.saturating_add(clock_error) {
+            // The lease would be over before anything could be sent: claimed and released without end.
+            return Err(ConfigError::Lease);
+        }
         Ok(Self {
             clock: StoreClock::new(clock_error),
             admission: Admission::new(experiment),
@@ -136,9 +140,10 @@ impl Hook {
         let Some(submitted) = self.committer.on_reply(ticket) else { return };
         let (at, result) = match reply {
             Reply::Committed { at, result } => (at, result),
-            Reply::Refused | Reply::Unknown => return self.on_not_stored(mono, submitted.origin, draw),
+            Reply::Refused => return self.on_not_stored(mono, submitted.origin, draw),
+            Reply::Unknown => return self.on_unknown(mono, submitted.origin, draw),
         };
-        self.clock.observe(submitted.sent_at, at);
+        self.clock.observe(mono, submitted.sent_at, at);
         match (submitted.origin, result) {
             (Origin::Open, Committed::Opened { due_at }) => {
                 self.deliver(mono, delivery::Input::Opened { due_in: due_in(at, due_at) });
@@ -152,14 +157,14 @@ impl Hook {
             (Origin::Settle(attempt), Committed::Settled { due_at }) => {
                 self.deliver(mono, delivery::Input::Settled { attempt, due_in: due_in(at, due_at) });
             }
-            // A reply that does not fit its command is no reply.
+            // A reply that does not fit its command says nothing about it.
             (
                 origin,
                 Committed::Opened { .. }
                 | Committed::Admitted(_)
                 | Committed::Claimed { .. }
                 | Committed::Settled { .. },
-            ) => self.on_not_stored(mono, origin, draw),
+            ) => self.on_unknown(mono, origin, draw),
         }
     }
 
@@ -169,8 +174,21 @@ impl Hook {
             self.outputs.push_back(Output::Audit(exposed));
         }
         self.outputs.push_back(Output::Answer(visit, Admission::on_admitted(admitted)));
-        if admitted.first == First::Exposure && admitted.grant.is_some() {
-            self.deliver(mono, delivery::Input::Admitted);
+        match (admitted.first, admitted.grant) {
+            (First::Exposure, Some(_)) => self.deliver(mono, delivery::Input::Admitted),
+            (First::Known, Some(GrantState::Pending | GrantState::Claimed)) => {
+                self.deliver(mono, delivery::Input::SeenOpen);
+            }
+            (First::Exposure | First::Known, None)
+            | (First::Known, Some(GrantState::Delivered | GrantState::Rejected | GrantState::Parked)) => {}
+        }
+    }
+
+    /// The command may have been done, now or in a moment.
+    fn on_unknown(&mut self, mono: Instant, origin: Origin, draw: u64) {
+        self.on_not_stored(mono, origin, draw);
+        if let Origin::Visit { .. } = origin {
+            self.deliver(mono, delivery::Input::AdmitUnknown);
         }
     }
 
@@ -181,8 +199,8 @@ impl Hook {
                 self.outputs.push_back(Output::Audit(event));
                 self.outputs.push_back(Output::Answer(visit, answer));
             }
-            // A claim asks for what opening asks for, and waits before it asks again.
-            Origin::Open | Origin::Claim => self.deliver(mono, delivery::Input::ClaimFailed { draw }),
+            Origin::Open => self.deliver(mono, delivery::Input::OpenFailed { draw }),
+            Origin::Claim => self.deliver(mono, delivery::Input::ClaimFailed { draw }),
             Origin::Settle(attempt) => self.deliver(mono, delivery::Input::SettleFailed { attempt, draw }),
         }
     }

@@ -106,10 +106,16 @@ pub struct Now {
 ///
 /// The bound is the store's time in its last reply, plus the monotonic time since that request was *sent* (the reply's
 /// time was taken after the sending, so this can only overestimate), plus the declared error of the store's clock.
+///
+/// Replies may overtake each other, and the store's clock may have been stepped between two of them. Of two that were
+/// under way at once, the one with the later store time was taken last, so an earlier one never replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StoreClock {
     error: Duration,
-    read_at: Instant,
+    /// When the request was sent whose reply is used.
+    sent_at: Instant,
+    /// When that reply arrived.
+    heard_at: Instant,
     read: WallTime,
 }
 
@@ -117,18 +123,20 @@ impl StoreClock {
     /// A clock that has heard nothing yet: until the first reply its bound is [`WallTime::MAX`], which refuses
     /// everything that needs a window or a lease.
     pub const fn new(error: Duration) -> Self {
-        Self { error, read_at: Instant::ORIGIN, read: WallTime::MAX }
+        Self { error, sent_at: Instant::ORIGIN, heard_at: Instant::ORIGIN, read: WallTime::MAX }
     }
 
-    /// Takes the time `store_time` of a reply to a request that was sent at `sent_at`.
-    pub fn observe(&mut self, sent_at: Instant, store_time: WallTime) {
-        self.read_at = sent_at;
-        self.read = store_time;
+    /// Takes the time `store_time` of a reply that arrives at `mono` to a request that was sent at `sent_at`.
+    pub fn observe(&mut self, mono: Instant, sent_at: Instant, store_time: WallTime) {
+        let is_certainly_later = sent_at >= self.heard_at;
+        if is_certainly_later || store_time >= self.read {
+            *self = Self { error: self.error, sent_at, heard_at: mono, read: store_time };
+        }
     }
 
     /// The bounds at `mono`.
     pub fn now(&self, mono: Instant) -> Now {
-        Now { mono, store_upper: self.read + mono.since(self.read_at) + self.error }
+        Now { mono, store_upper: self.read + mono.since(self.sent_at) + self.error }
     }
 }
 
@@ -138,13 +146,37 @@ mod tests {
 
     const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
+    fn mono(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * NANOS_PER_SECOND)
+    }
+
+    fn wall(seconds: u64) -> WallTime {
+        WallTime::from_unix_nanos(seconds * NANOS_PER_SECOND)
+    }
+
     #[test]
     fn the_stores_clock_is_bounded_from_the_moment_of_sending() {
         let mut clock = StoreClock::new(Duration::from_millis(500));
         assert_eq!(clock.now(Instant::from_nanos(7)).store_upper, WallTime::MAX);
-        clock.observe(Instant::from_nanos(NANOS_PER_SECOND), WallTime::from_unix_nanos(100 * NANOS_PER_SECOND));
-        let now = clock.now(Instant::from_nanos(3 * NANOS_PER_SECOND));
-        assert_eq!(now.store_upper, WallTime::from_unix_nanos(102_500_000_000));
+        clock.observe(mono(2), mono(1), wall(100));
+        assert_eq!(clock.now(mono(3)).store_upper, wall(102) + Duration::from_millis(500));
+    }
+
+    #[test]
+    fn an_overtaken_reply_does_not_take_the_bound_back_before_a_step_of_the_stores_clock() {
+        let mut clock = StoreClock::new(Duration::ZERO);
+        // 1. Two requests are under way. 2. The store takes 100 for the first, steps by 50 s, takes 151 for the second.
+        clock.observe(mono(3), mono(2), wall(151));
+        clock.observe(mono(4), mono(1), wall(100));
+        assert_eq!(clock.now(mono(4)).store_upper, wall(153));
+    }
+
+    #[test]
+    fn a_request_sent_after_the_last_reply_is_believed_whatever_it_says() {
+        let mut clock = StoreClock::new(Duration::ZERO);
+        clock.observe(mono(2), mono(1), WallTime::MAX);
+        clock.observe(mono(4), mono(3), wall(7));
+        assert_eq!(clock.now(mono(5)).store_upper, wall(9));
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl QuotaService {
     }
 
     /// The next request for an idle worker, if there are both.
-    pub fn next(&mut self) -> Option<Key> {
+    pub fn next_to_begin(&mut self) -> Option<Key> {
         if self.workers_idle == 0 { None } else { self.queue.pop_front() }
     }
 

@@ -104,18 +104,17 @@ pub fn gamma(shape: f64, mut draws: impl FnMut(u64) -> [u64; 2]) -> f64 {
     let boosted = if shape < 1.0 { shape + 1.0 } else { shape };
     let d = boosted - 1.0 / 3.0;
     let c = 1.0 / libm::sqrt(9.0 * d);
-    let mut n = 0;
+    let mut round = 0;
     let value = loop {
-        let x = normal(draws(2 * n));
-        let v = 1.0 + c * x;
-        let v = v * v * v;
-        let u = unit(draws(2 * n + 1)[0]);
-        n += 1;
-        if v > 0.0 && libm::log(u) < 0.5 * x * x + d - d * v + d * libm::log(v) {
-            break d * v;
+        let x = normal(draws(2 * round));
+        let cubed = (1.0 + c * x) * (1.0 + c * x) * (1.0 + c * x);
+        let limit = unit(draws(2 * round + 1)[0]);
+        round += 1;
+        if cubed > 0.0 && libm::log(limit) < 0.5 * x * x + d - d * cubed + d * libm::log(cubed) {
+            break d * cubed;
         }
     };
-    let boost = if shape < 1.0 { libm::pow(unit(draws(2 * n)[0]), 1.0 / shape) } else { 1.0 };
+    let boost = if shape < 1.0 { libm::pow(unit(draws(2 * round)[0]), 1.0 / shape) } else { 1.0 };
     value * boost / shape
 }
 

@@ -115,7 +115,7 @@ impl Breaker {
     pub fn on_failure(&mut self, now: Instant) -> Change {
         match self.state {
             State::Probing { length } => {
-                let length = (length * 2).min(self.config.open_cap);
+                let length = length.saturating_mul(2).min(self.config.open_cap);
                 self.state = State::Open { until: now + length, length };
                 Change::Opened
             }

@@ -47,7 +47,7 @@ impl Budget {
     /// A success returns one token, and what a retry had cost if it was one.
     pub fn refund(&mut self, attempts: u32) {
         let tokens = if attempts > 1 { TRANSIENT_COST } else { 1 };
-        self.tokens = (self.tokens + tokens).min(self.tokens_max);
+        self.tokens = self.tokens.saturating_add(tokens).min(self.tokens_max);
     }
 }
 

@@ -39,7 +39,9 @@ pub struct DeliveryConfig {
     pub retry_budget: u32,
     /// The circuit breaker.
     pub breaker: BreakerConfig,
-    /// Requests a minute that are never exceeded, for the fleet: the last net; default 6,000.
+    /// Requests that are never exceeded in a whole minute of the process's clock, for the fleet: the last net; default
+    /// 6,000. Any 60 seconds touch two such minutes, so at most twice as many fall into them. An instance's share is at
+    /// least 1.
     pub effects_per_minute: u32,
     /// What is switched on; all of it outside experiments with the hook itself.
     pub protections: Protections,
@@ -107,8 +109,8 @@ pub enum ConfigError {
     /// The attempt's deadline includes connecting; lower `connect-timeout`.
     #[error("connect-timeout must not exceed attempt-timeout, which must not be zero")]
     Timeouts,
-    /// A claim must outlive the attempt that is made under it; raise `lease`.
-    #[error("lease must be longer than attempt-timeout")]
+    /// A claim must outlive the attempt that is made under it, by a clock that may be wrong; raise `lease`.
+    #[error("lease must be longer than attempt-timeout and clock-error together")]
     Lease,
     /// A request can still execute while its own attempt waits; raise `request-lifetime`.
     #[error("request-lifetime must be at least attempt-timeout")]

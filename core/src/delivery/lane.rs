@@ -69,23 +69,25 @@ impl Lane {
         if now < self.paused_until {
             return Room::ClosedUntil(self.paused_until);
         }
-        let cap_left = self.cap_left(now);
-        if cap_left == 0 {
-            return Room::ClosedUntil(self.cap.minute_start + MINUTE);
+        if let Some(until) = self.capped_until(now) {
+            return Room::ClosedUntil(until);
         }
+        let cap_left = self.cap_left(now);
         let free = self.free().min(u16::try_from(cap_left).unwrap_or(u16::MAX));
         match self.breaker.gate(now) {
             Gate::OpenUntil(Instant::MAX) => Room::Full,
             Gate::OpenUntil(until) => Room::ClosedUntil(until),
+            // A probe goes alone: the answer to an older request must not decide for it.
+            Gate::Probe if self.in_flight > 0 => Room::Full,
             Gate::Probe => Room::Slots(1),
             Gate::Closed if free == 0 => Room::Full,
             Gate::Closed => Room::Slots(free),
         }
     }
 
-    /// Whether the effect cap is what holds sends back at `now`.
-    pub fn is_capped(&self, now: Instant) -> bool {
-        self.cap_left(now) == 0
+    /// Until when the effect cap holds everything back, if it does so at `now`.
+    pub fn capped_until(&self, now: Instant) -> Option<Instant> {
+        if self.cap_left(now) == 0 { Some(self.cap.minute_start + MINUTE) } else { None }
     }
 
     /// Requests in flight.

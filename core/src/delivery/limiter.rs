@@ -32,7 +32,7 @@ impl Limiter {
     /// A success with `in_flight` requests under way, itself included: one more per limit's worth of successes, unless
     /// less than half of the limit is in use (then the limit is not what holds the load back).
     pub fn on_success(&mut self, in_flight: u16) {
-        if u32::from(in_flight) * 2 * ONE >= self.limit {
+        if u64::from(in_flight) * 2 * u64::from(ONE) >= u64::from(self.limit) {
             // ONE² ÷ limit: one more request after as many successes as the limit has places.
             let step = u32::try_from(u64::from(ONE) * u64::from(ONE) / u64::from(self.limit)).expect("at most ONE");
             self.limit = (self.limit + step).min(self.limit_max);
@@ -82,6 +82,13 @@ mod tests {
             limiter.on_success(4);
         }
         assert_eq!(limiter.slots(), 10);
+    }
+
+    #[test]
+    fn any_number_in_flight_is_compared_without_overflow() {
+        let mut limiter = Limiter::new(u16::MAX, u16::MAX, 1);
+        limiter.on_success(u16::MAX);
+        assert_eq!(limiter.slots(), u16::MAX);
     }
 
     #[test]

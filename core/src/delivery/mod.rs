@@ -17,6 +17,7 @@ pub mod budget;
 pub mod config;
 pub mod lane;
 pub mod limiter;
+mod slots;
 pub mod window;
 
 use std::collections::VecDeque;
@@ -27,6 +28,8 @@ use self::breaker::Change;
 use self::budget::Budget;
 use self::config::DeliveryConfig;
 use self::lane::{Lane, Room};
+pub use self::slots::AttemptId;
+use self::slots::{Slot, Slots, Stage};
 use self::window::{lease_holds, window_allows};
 use crate::audit::AuditEvent;
 use crate::classify::{Action, AnswerClass, Applied, Doubt, ParkReason, RetryCause, classify};
@@ -34,32 +37,17 @@ use crate::identity::GrantId;
 use crate::protection::Protection;
 use crate::store::{Claim, ClaimedGrant, Settle, Settlement};
 use crate::time::{Instant, Now};
-use crate::upstream::{Answer, Request};
+use crate::upstream::{Answer, Capability, Request};
 
 /// How long to wait before the store is asked again after it refused or did not answer, at first.
 const STORE_RETRY_BASE: Duration = Duration::from_millis(100);
-/// The same, at most.
+/// The same, at most. A commit whose outcome is unknown has come to rest by then.
 const STORE_RETRY_CAP: Duration = Duration::from_secs(5);
-
-/// Names an attempt in its process; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AttemptId {
-    slot: u32,
-    generation: u32,
-}
-
-impl AttemptId {
-    /// As one number, for drivers that carry it along.
-    pub const fn to_bits(self) -> u64 {
-        (self.generation as u64) << 32 | self.slot as u64
-    }
-
-    /// The inverse of [`AttemptId::to_bits`].
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the number")]
-    pub const fn from_bits(bits: u64) -> Self {
-        Self { slot: bits as u32, generation: (bits >> 32) as u32 }
-    }
-}
+/// The shortest wait after a claim that found nothing, whatever the store's clock says: it may stand still for hours,
+/// with a grant due in a microsecond (`LOAD-4`).
+const EMPTY_CLAIM_WAIT: Duration = Duration::from_millis(10);
+/// A settlement is tried again at a steady pace, as after this many failures.
+const SETTLE_AGAIN_ATTEMPTS: u32 = 4;
 
 /// A request to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,8 +70,17 @@ pub enum Input {
         /// From now.
         due_in: Option<Duration>,
     },
+    /// The store was not opened. A claim asks for what opening asks for.
+    OpenFailed {
+        /// Chance, uniform over all 64 bits.
+        draw: u64,
+    },
     /// A commit of this process recorded a grant.
     Admitted,
+    /// A commit of this process may have recorded a grant.
+    AdmitUnknown,
+    /// A visit found a grant that is not settled; whoever recorded it may be gone.
+    SeenOpen,
     /// The claim was committed.
     Claimed {
         /// What was claimed.
@@ -134,62 +131,6 @@ pub enum Output {
     Audit(AuditEvent),
 }
 
-/// A claimed grant in this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Slot {
-    grant: ClaimedGrant,
-    stage: Stage,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Stage {
-    /// The request is under way.
-    Sent,
-    /// The settlement is with the store.
-    Settling(Settlement),
-    /// The settlement goes to the store again at this time.
-    SettleAgain(Settlement, Instant),
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Slots {
-    slots: Vec<(u32, Option<Slot>)>,
-    free: Vec<u32>,
-}
-
-impl Slots {
-    fn insert(&mut self, slot: Slot) -> AttemptId {
-        if let Some(index) = self.free.pop() {
-            let (generation, place) = &mut self.slots[index as usize];
-            *generation = generation.wrapping_add(1);
-            *place = Some(slot);
-            return AttemptId { slot: index, generation: *generation };
-        }
-        self.slots.push((0, Some(slot)));
-        let slot = u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 claims at once");
-        AttemptId { slot, generation: 0 }
-    }
-
-    fn get_mut(&mut self, attempt: AttemptId) -> Option<&mut Slot> {
-        let (generation, slot) = self.slots.get_mut(attempt.slot as usize)?;
-        if *generation == attempt.generation { slot.as_mut() } else { None }
-    }
-
-    fn remove(&mut self, attempt: AttemptId) {
-        if self.get_mut(attempt).is_some() {
-            self.slots[attempt.slot as usize].1 = None;
-            self.free.push(attempt.slot);
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (AttemptId, &Slot)> {
-        self.slots.iter().enumerate().filter_map(|(index, (generation, slot))| {
-            let id = AttemptId { slot: u32::try_from(index).ok()?, generation: *generation };
-            slot.as_ref().map(|slot| (id, slot))
-        })
-    }
-}
-
 /// The machine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Delivery {
@@ -200,7 +141,10 @@ pub struct Delivery {
     is_claiming: bool,
     claim_failures: u32,
     settle_again_count: u32,
+    /// When the next grant is due; [`Instant::MAX`] if none is known.
     due_at: Instant,
+    /// No claim before this time: the store has failed.
+    claim_again_at: Instant,
     capped_until: Instant,
     spare: Vec<ClaimedGrant>,
     outputs: VecDeque<Output>,
@@ -217,6 +161,7 @@ impl Delivery {
             claim_failures: 0,
             settle_again_count: 0,
             due_at: Instant::MAX,
+            claim_again_at: Instant::ORIGIN,
             capped_until: Instant::ORIGIN,
             spare: Vec::new(),
             outputs: VecDeque::new(),
@@ -229,16 +174,22 @@ impl Delivery {
         assert!(self.outputs.is_empty(), "outputs are drained before the next input");
         match input {
             Input::Opened { due_in } => self.due_after(now, due_in),
-            Input::Admitted => self.due_after(now, Some(Duration::ZERO)),
+            Input::OpenFailed { draw } => self.due_after(now, Some(store_retry(1, draw))),
+            // The commit may still be on its way, and nobody would say so when it arrives.
+            Input::AdmitUnknown => self.due_after(now, Some(STORE_RETRY_CAP)),
+            // As long as something is due or being claimed, the replies tell when the next grant is.
+            Input::SeenOpen if self.is_claiming || self.due_at < Instant::MAX => {}
+            Input::Admitted | Input::SeenOpen => self.due_after(now, Some(Duration::ZERO)),
             Input::Claimed { grants, due_in } => self.on_claimed(now, grants, due_in),
             Input::ClaimFailed { draw } => {
                 self.is_claiming = false;
                 self.claim_failures = self.claim_failures.saturating_add(1);
-                self.due_at = now.mono + full_jitter(STORE_RETRY_BASE, STORE_RETRY_CAP, self.claim_failures, draw);
+                self.claim_again_at = now.mono + store_retry(self.claim_failures, draw);
+                self.due_after(now, Some(Duration::ZERO));
             }
             Input::Answered { attempt, answer, draw } => self.on_answered(now, attempt, answer, draw),
             Input::Settled { attempt, due_in } => {
-                self.slots.remove(attempt);
+                self.on_settled(attempt);
                 self.due_after(now, due_in);
             }
             Input::SettleFailed { attempt, draw } => self.on_settle_failed(now, attempt, draw),
@@ -261,12 +212,13 @@ impl Delivery {
 
     /// When [`Delivery::handle_timeout`] is to be called; `None` while only an input can change anything.
     pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
-        let claim = if self.is_claiming || self.due_at == Instant::MAX {
+        let claim_at = self.claim_at();
+        let claim = if self.is_claiming || claim_at == Instant::MAX {
             Instant::MAX
         } else {
-            match self.lane.room(now.max(self.due_at)) {
-                Room::Slots(_) => self.due_at,
-                Room::ClosedUntil(until) => until.max(self.due_at),
+            match self.lane.room(now.max(claim_at)) {
+                Room::Slots(_) => claim_at,
+                Room::ClosedUntil(until) => until.max(claim_at),
                 Room::Full => Instant::MAX,
             }
         };
@@ -289,9 +241,14 @@ impl Delivery {
         }
     }
 
+    /// When the next claim goes to the store, as far as the lane lets it.
+    fn claim_at(&self) -> Instant {
+        self.due_at.max(self.claim_again_at)
+    }
+
     /// Claims no more than the free slots, if a grant is due.
     fn claim_if_due(&mut self, now: Now) {
-        if self.is_claiming || now.mono < self.due_at {
+        if self.is_claiming || self.due_at == Instant::MAX || now.mono < self.claim_at() {
             return;
         }
         match self.lane.room(now.mono) {
@@ -301,8 +258,8 @@ impl Delivery {
                 let into = std::mem::take(&mut self.spare);
                 self.outputs.push_back(Output::Claim(Claim { limit, lease: self.config.lease, into }));
             }
-            Room::ClosedUntil(until) => {
-                if self.lane.is_capped(now.mono) && self.capped_until != until {
+            Room::ClosedUntil(_) => {
+                if let Some(until) = self.lane.capped_until(now.mono).filter(|until| *until != self.capped_until) {
                     self.capped_until = until;
                     self.audit(AuditEvent::EffectCapReached { until });
                 }
@@ -313,8 +270,10 @@ impl Delivery {
 
     fn on_claimed(&mut self, now: Now, mut grants: Vec<ClaimedGrant>, due_in: Option<Duration>) {
         self.claim_failures = 0;
+        self.claim_again_at = Instant::ORIGIN;
         self.is_claiming = false;
-        self.due_after(now, due_in);
+        let wait = if grants.is_empty() { EMPTY_CLAIM_WAIT } else { Duration::ZERO };
+        self.due_after(now, due_in.map(|due_in| due_in.max(wait)));
         for grant in grants.drain(..) {
             self.guard(now, grant);
         }
@@ -332,7 +291,10 @@ impl Delivery {
         }
         let is_guarded = self.config.protections.has(Protection::WindowGuard);
         if is_guarded && !window_allows(now, self.config.upstream, &grant) {
-            let reason = ParkReason::WindowClosed;
+            let reason = match self.config.upstream.capability {
+                Capability::PutById | Capability::IdempotencyKey { .. } => ParkReason::WindowClosed,
+                Capability::ReadBack { .. } | Capability::None => ParkReason::NotRepeatable,
+            };
             self.audit(AuditEvent::Parked { user, grant: id, reason });
             self.settle_unsent(grant, Settlement::Parked { reason, answer: None });
             return;
@@ -358,7 +320,8 @@ impl Delivery {
         } else {
             key_of_attempt(grant.grant, grant.attempts)
         };
-        let request = Request { user: grant.user, grant: grant.grant, variant: grant.variant, key, attempt: grant.attempts };
+        let request =
+            Request { user: grant.user, grant: grant.grant, variant: grant.variant, key, attempt: grant.attempts };
         let (connect_timeout, attempt_timeout) = (config.connect_timeout, config.attempt_timeout);
         let attempt = self.slots.insert(Slot { grant, stage: Stage::Sent });
         self.lane.on_send(now.mono);
@@ -375,7 +338,12 @@ impl Delivery {
         // AUDIT-1: a second answer, or one to nobody, changes nothing.
         let Some(Slot { grant, stage: Stage::Sent }) = self.slots.get_mut(attempt).map(|slot| *slot) else { return };
         let class = AnswerClass::of(answer);
-        self.audit(AuditEvent::Answered { user: grant.user, grant: grant.grant, attempt: grant.attempts, answer: class });
+        self.audit(AuditEvent::Answered {
+            user: grant.user,
+            grant: grant.grant,
+            attempt: grant.attempts,
+            answer: class,
+        });
         match self.lane.on_answer(now.mono, class) {
             Change::None => {}
             Change::Opened => self.audit(AuditEvent::BreakerOpened),
@@ -392,6 +360,11 @@ impl Delivery {
     fn settlement(&mut self, now: Now, grant: &ClaimedGrant, answer: Answer, draw: u64) -> Settlement {
         let class = AnswerClass::of(answer);
         let verdict = classify(self.config.upstream.capability, class, grant.doubt);
+        let asked = self.asked(answer);
+        if verdict.applied != Applied::Yes && !asked.is_zero() {
+            // The service asks for less, whatever becomes of this grant.
+            self.pause(now.mono + asked);
+        }
         let doubt = if verdict.applied == Applied::Maybe { Doubt::InDoubt } else { grant.doubt };
         let (user, id) = (grant.user, grant.grant);
         match verdict.action {
@@ -401,12 +374,11 @@ impl Delivery {
                 Settlement::Delivered
             }
             Action::Retry(cause) => {
-                Settlement::Again { after: self.retry_after(now, grant, cause, answer, draw), doubt }
+                Settlement::Again { after: self.retry_after(now, grant, cause, asked, draw), doubt }
             }
             Action::PauseLane => {
-                let until = now.mono + self.config.credentials_pause;
-                self.pause(until);
-                Settlement::Again { after: self.config.credentials_pause, doubt }
+                self.pause(now.mono + self.config.credentials_pause);
+                Settlement::Again { after: self.config.credentials_pause.max(asked), doubt }
             }
             Action::Reject => {
                 self.audit(AuditEvent::Rejected { user, grant: id });
@@ -428,7 +400,7 @@ impl Delivery {
         now: Now,
         grant: &ClaimedGrant,
         cause: RetryCause,
-        answer: Answer,
+        asked: Duration,
         draw: u64,
     ) -> Duration {
         let base = match cause {
@@ -437,11 +409,16 @@ impl Delivery {
         };
         let backoff = full_jitter(base, self.config.backoff_cap, grant.attempts, draw);
         let budgeted = self.budget.take(now.mono, cause).since(now.mono);
-        let Answer::Status { retry_after: Some(asked), .. } = answer else { return backoff.max(budgeted) };
-        let asked = asked.min(self.config.retry_after_cap);
-        self.pause(now.mono + asked);
         // The jitter comes on top, or everybody who was told the same time would come back at once.
-        (asked + backoff).max(budgeted)
+        asked.saturating_add(backoff).max(budgeted)
+    }
+
+    /// How long the service asks to be left alone, as far as it is believed; zero if it does not ask.
+    fn asked(&self, answer: Answer) -> Duration {
+        match answer {
+            Answer::Status { retry_after, .. } => retry_after.unwrap_or_default().min(self.config.retry_after_cap),
+            Answer::NotSent(_) | Answer::Lost(_) => Duration::ZERO,
+        }
     }
 
     fn pause(&mut self, until: Instant) {
@@ -449,25 +426,35 @@ impl Delivery {
         self.audit(AuditEvent::LanePaused { until });
     }
 
+    fn on_settled(&mut self, attempt: AttemptId) {
+        match self.slots.get_mut(attempt).map(|slot| slot.stage) {
+            Some(Stage::Settling(_)) => self.slots.remove(attempt),
+            Some(Stage::SettleAgain(..)) => {
+                self.settle_again_count -= 1;
+                self.slots.remove(attempt);
+            }
+            // AUDIT-1: a request under way has an answer to come.
+            Some(Stage::Sent) | None => {}
+        }
+    }
+
     fn on_settle_failed(&mut self, now: Now, attempt: AttemptId, draw: u64) {
         let Some(slot) = self.slots.get_mut(attempt) else { return };
         let Stage::Settling(settlement) = slot.stage else { return };
-        let wait = STORE_RETRY_BASE + full_jitter(STORE_RETRY_BASE, STORE_RETRY_CAP, 4, draw);
-        slot.stage = Stage::SettleAgain(settlement, now.mono + wait);
+        slot.stage = Stage::SettleAgain(settlement, now.mono + store_retry(SETTLE_AGAIN_ATTEMPTS, draw));
         self.settle_again_count += 1;
     }
 
     fn settle_again(&mut self, now: Now) {
-        for (index, (generation, place)) in self.slots.slots.iter_mut().enumerate() {
-            let Some(slot) = place else { continue };
-            let Stage::SettleAgain(settlement, at) = slot.stage else { continue };
-            if at <= now.mono {
-                slot.stage = Stage::Settling(settlement);
-                self.settle_again_count -= 1;
-                let index = u32::try_from(index).expect("slots are numbered by u32");
-                let attempt = AttemptId { slot: index, generation: *generation };
-                self.outputs.push_back(Output::Settle(attempt, slot.grant.settle(settlement)));
-            }
+        let due = |slot: &Slot| slot.settle_again_at().is_some_and(|at| at <= now.mono);
+        let attempts: Vec<_> = self.slots.iter().filter(|(_, slot)| due(slot)).map(|(attempt, _)| attempt).collect();
+        for attempt in attempts {
+            let Some(slot) = self.slots.get_mut(attempt) else { continue };
+            let Stage::SettleAgain(settlement, _) = slot.stage else { continue };
+            slot.stage = Stage::Settling(settlement);
+            self.settle_again_count -= 1;
+            let settle = slot.grant.settle(settlement);
+            self.outputs.push_back(Output::Settle(attempt, settle));
         }
     }
 
@@ -476,13 +463,9 @@ impl Delivery {
     }
 }
 
-impl Slot {
-    const fn settle_again_at(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::SettleAgain(_, at) => Some(at),
-            Stage::Sent | Stage::Settling(_) => None,
-        }
-    }
+/// How long the store is left alone after `failures` failures; never zero, or two machines without latency would spin.
+fn store_retry(failures: u32, draw: u64) -> Duration {
+    STORE_RETRY_BASE + full_jitter(STORE_RETRY_BASE, STORE_RETRY_CAP, failures, draw)
 }
 
 impl ClaimedGrant {

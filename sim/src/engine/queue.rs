@@ -81,13 +81,14 @@ impl<E> EventQueue<E> {
         Some((Instant::from_nanos(at), event))
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a slot is the lowest six bits")]
     fn place(&mut self, at: u64, event: E) {
         let differing = at ^ self.now;
-        let level = if differing == 0 { 0 } else { ((63 - differing.leading_zeros()) / BITS) as usize };
-        let slot = (at >> (level as u32 * BITS)) as usize & (SLOTS - 1);
+        let level = differing.checked_ilog2().unwrap_or(0) / BITS;
+        let slot = (at >> (level * BITS)) as u8 as usize & (SLOTS - 1);
         self.levels |= 1 << level;
-        self.slots[level] |= 1 << slot;
-        self.buckets[level * SLOTS + slot].push((at, event));
+        self.slots[level as usize] |= 1 << slot;
+        self.buckets[level as usize * SLOTS + slot].push((at, event));
     }
 
     /// Moves the earliest events to `current`.

@@ -189,7 +189,7 @@ impl Stretch {
 
     /// Length of the stretch.
     pub fn length(&self) -> Duration {
-        self.span.stretches.iter().map(|(from, to)| *to - *from).sum()
+        self.span.stretches.iter().map(|(from, to)| to.saturating_sub(*from)).sum()
     }
 
     fn count_call(&mut self, at: Instant) {

@@ -184,8 +184,8 @@ impl Subject {
     /// Takes one input and appends what it asks for.
     pub fn handle(&mut self, clocks: Clocks, input: Input, outputs: &mut Vec<Output>) {
         match self {
-            Self::Original(subject) => subject.handle(input, outputs),
-            Self::Published(subject) => subject.handle(clocks, input, outputs),
+            Self::Original(subject) => subject.handle(&input, outputs),
+            Self::Published(subject) => subject.handle(clocks, &input, outputs),
             Self::Hardened(subject) => subject.handle(clocks.mono, input, outputs),
         }
     }

@@ -33,8 +33,8 @@ impl Original {
         Self { experiment, waiting: Slab::default() }
     }
 
-    pub(super) fn handle(&mut self, input: Input, outputs: &mut Vec<Output>) {
-        match input {
+    pub(super) fn handle(&mut self, input: &Input, outputs: &mut Vec<Output>) {
+        match *input {
             Input::Visit { visit, user, draws } => self.on_visit(visit, user, draws[0], outputs),
             Input::Answered { token, answer, .. } => self.on_answered(token, answer, outputs),
             Input::Started | Input::Stored { .. } | Input::Timer { .. } => {}

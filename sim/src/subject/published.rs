@@ -77,8 +77,8 @@ impl Published {
         Self { experiment, interpreter, calls: Slab::default() }
     }
 
-    pub(super) fn handle(&mut self, clocks: Clocks, input: Input, outputs: &mut Vec<Output>) {
-        match input {
+    pub(super) fn handle(&mut self, clocks: Clocks, input: &Input, outputs: &mut Vec<Output>) {
+        match *input {
             Input::Visit { visit, user, draws } => self.on_visit(clocks, visit, user, draws, outputs),
             Input::Answered { token, answer, .. } => self.on_answered(clocks, token, answer, outputs),
             Input::Timer { token } => self.send(token, outputs),

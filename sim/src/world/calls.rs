@@ -124,15 +124,13 @@ impl World<'_> {
             self.let_go(key);
             return;
         }
-        let extra = self.touch(Class::NetworkLatency, key).map_or(Duration::ZERO, |index| {
-            match self.faults.fault(index).kind {
-                FaultKind::NetworkLatency { add } => add,
-                _ => Duration::ZERO,
-            }
-        });
-        self.queue.push(now + ONE_WAY + extra, Event::Arrives(key));
+        let mut way = ONE_WAY;
+        if let Some(FaultKind::NetworkLatency { add }) = self.touch(Class::NetworkLatency, key) {
+            way += *add;
+        }
+        self.queue.push(now + way, Event::Arrives(key));
         if self.is_touched(Class::NetworkDuplicate, key) {
-            self.send_again(now + ONE_WAY + ONE_WAY + extra, key);
+            self.send_again(now + way + ONE_WAY, key);
         }
     }
 
@@ -150,12 +148,8 @@ impl World<'_> {
             self.let_go(key);
             return;
         }
-        if let Some(index) = self.touch(Class::QuotaThrottle, key) {
-            let retry_after = match self.faults.fault(index).kind {
-                FaultKind::QuotaThrottle { retry_after } => retry_after,
-                _ => None,
-            };
-            let answer = Answer::Status { code: 429, body: Body::WellFormed, retry_after };
+        if let Some(FaultKind::QuotaThrottle { retry_after }) = self.touch(Class::QuotaThrottle, key) {
+            let answer = Answer::Status { code: 429, body: Body::WellFormed, retry_after: *retry_after };
             return self.reply(now, key, answer);
         }
         let is_unavailable = self.is_touched(Class::QuotaUnavailable, key);
@@ -169,7 +163,7 @@ impl World<'_> {
 
     /// Idle workers take what waits.
     fn work(&mut self, now: Instant) {
-        while let Some(key) = self.quota.next() {
+        while let Some(key) = self.quota.next_to_begin() {
             let Some(call) = self.calls.get(key).copied() else { continue };
             let wall = self.quota.clock.wall(now);
             match self.quota.begin(wall, &call.request) {
@@ -186,10 +180,10 @@ impl World<'_> {
     fn service_time(&mut self, key: Key, call: &Call) -> Duration {
         let draws = self.draws.draw(Concern::Service, u64::from(call.request.user), u64::from(call.number));
         let time = seed::latency(self.scenario.upstream.service_time, draws);
-        match self.touch(Class::QuotaSlow, key).map(|index| &self.faults.fault(index).kind) {
-            Some(FaultKind::QuotaSlow { factor }) => seed::scale(time, *factor),
-            _ => time,
+        if let Some(FaultKind::QuotaSlow { factor }) = self.touch(Class::QuotaSlow, key) {
+            return seed::scale(time, *factor);
         }
+        time
     }
 
     pub(super) fn on_served(&mut self, now: Instant, key: Key) {
@@ -241,9 +235,9 @@ impl World<'_> {
     }
 
     fn answer_served(&mut self, now: Instant, key: Key, finished: Finished) {
-        let replay = self.touch(Class::QuotaReplay, key).map(|index| self.faults.fault(index).kind.clone());
-        if let Some(FaultKind::QuotaReplay { delay }) = replay {
-            self.send_again(now + delay, key);
+        if let Some(FaultKind::QuotaReplay { delay }) = self.touch(Class::QuotaReplay, key) {
+            let at = now + *delay;
+            self.send_again(at, key);
         }
         if self.is_touched(Class::QuotaLostReply, key) {
             self.recorder.reach(Reached::LostReplies);
@@ -332,12 +326,14 @@ impl World<'_> {
     }
 
     /// The fault of `class` that touches a request, if one does.
-    fn touch(&mut self, class: Class, key: Key) -> Option<usize> {
+    fn touch(&mut self, class: Class, key: Key) -> Option<&FaultKind> {
         if !self.faults.is_active(class) {
             return None;
         }
         let call = self.calls.get(key)?;
-        self.faults.touch(class, call.instance, u64::from(call.request.user), u64::from(call.number))
+        let (user, number) = (u64::from(call.request.user), u64::from(call.number));
+        let index = self.faults.touch(class, call.instance, user, number)?;
+        Some(&self.faults.fault(index).kind)
     }
 }
 

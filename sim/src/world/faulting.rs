@@ -26,7 +26,8 @@ impl World<'_> {
         let storm = self.scenario.duration;
         for (fault, index) in self.scenario.faults.iter().zip(0..) {
             for start in fault.starts(storm) {
-                let length = if fault.waits_until_the_storm_ends() { storm - start } else { fault.length };
+                let length =
+                    if fault.waits_until_the_storm_ends() { storm.saturating_sub(start) } else { fault.length };
                 self.queue.push(Instant::ORIGIN + start, Event::FaultStarts(index));
                 self.queue.push(Instant::ORIGIN + start + length, Event::FaultEnds(index));
             }
@@ -62,18 +63,19 @@ impl World<'_> {
 
     pub(super) fn on_goes_down(&mut self, now: Instant, instance: u16, fault: u32) {
         let fleet_downtime = self.scenario.fleet.restart.as_ref().map(|restart| restart.downtime);
-        let downtime = match self.scenario.faults.get(fault as usize).map(|fault| &fault.kind) {
-            Some(FaultKind::ProcessRollingRestart { downtime }) => *downtime,
-            Some(FaultKind::ProcessDeploy { experiment, .. }) => {
-                self.instances[usize::from(instance)].experiment = Arc::new((**experiment).clone());
-                fleet_downtime.unwrap_or(DEPLOY_DOWNTIME)
-            }
-            _ => fleet_downtime.unwrap_or_default(),
-        };
+        let cause = self.scenario.faults.get(fault as usize).map(|fault| &fault.kind);
+        let mut downtime = fleet_downtime.unwrap_or(DEPLOY_DOWNTIME);
+        if let Some(FaultKind::ProcessRollingRestart { downtime: own }) = cause {
+            downtime = *own;
+        }
+        if let Some(FaultKind::ProcessDeploy { experiment, .. }) = cause {
+            self.instances[usize::from(instance)].experiment = Arc::new((**experiment).clone());
+        }
         self.crash(now, instance);
         self.queue.push(now + downtime, Event::ComesUp(instance));
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are asked for by what they touch")]
     pub(super) fn on_fault_starts(&mut self, now: Instant, index: usize) {
         self.faults.start(index);
         let fault = self.faults.fault(index).clone();
@@ -101,11 +103,11 @@ impl World<'_> {
                 self.faults.take(index, 0, now.as_nanos() >> 20);
                 self.store.crash();
             }
-            // Everything else is asked for by what it touches.
             _ => {}
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds leave nothing to mend")]
     pub(super) fn on_fault_ends(&mut self, now: Instant, index: usize) {
         self.faults.end(index);
         match self.faults.fault(index).kind.clone() {

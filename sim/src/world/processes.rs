@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hookproof_core::audit::AuditEvent;
-use hookproof_core::classify::{Action, Applied, Doubt, classify};
+use hookproof_core::classify::{Applied, Doubt, classify};
 use hookproof_core::committer::Commit;
 use hookproof_core::experiment::Experiment;
 use hookproof_core::store::{GrantState, Reply};
@@ -182,7 +182,7 @@ impl World<'_> {
                 self.sighting(now, user, number_of(variant));
             }
             Output::Call(call) => return self.send(now, instance, call),
-            Output::Store(commit) => self.to_store(now, instance, commit),
+            Output::Store(commit) => self.submit(now, instance, commit),
             Output::SetTimer { at, token } => {
                 let place = &self.instances[usize::from(instance)];
                 let at = place.clock.when_mono(at).max(now);
@@ -205,7 +205,7 @@ impl World<'_> {
         }
     }
 
-    fn to_store(&mut self, now: Instant, instance: u16, commit: Commit) {
+    fn submit(&mut self, now: Instant, instance: u16, commit: Commit) {
         let place = &mut self.instances[usize::from(instance)];
         place.commands += 1;
         let (process, n) = (place.process, place.commands);
@@ -299,14 +299,11 @@ impl World<'_> {
     fn on_audit(&mut self, event: AuditEvent) {
         let reached = match event {
             AuditEvent::Sent { doubt: Doubt::InDoubt, .. } => Reached::DuplicateSends,
-            AuditEvent::Answered { answer, .. } => {
-                let verdict = classify(Capability::None, answer, Doubt::Clear);
-                match (verdict.applied, verdict.action) {
-                    (Applied::Maybe, _) => Reached::Doubts,
-                    (Applied::Yes, Action::Deliver) => Reached::Receipts,
-                    _ => return,
-                }
-            }
+            AuditEvent::Answered { answer, .. } => match classify(Capability::None, answer, Doubt::Clear).applied {
+                Applied::Maybe => Reached::Doubts,
+                Applied::Yes => Reached::Receipts,
+                Applied::No => return,
+            },
             AuditEvent::LanePaused { .. } => Reached::LanePauses,
             AuditEvent::BreakerOpened => Reached::BreakerOpenings,
             AuditEvent::EffectCapReached { .. } => Reached::EffectCapHolds,
