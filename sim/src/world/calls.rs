@@ -19,13 +19,15 @@ use crate::scenario::{FaultKind, Moment};
 use crate::seed::{self, Concern};
 use crate::slab::Key;
 use crate::subject::{self, Input};
+use crate::users;
 
 /// A request under way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     request: Request,
-    /// The user's how-manieth request; with the user it names the request in draws.
-    number: u16,
+    /// The user's how-manieth request, which names it in draws; see [`users::ordinal`].
+    number: u64,
+    sender: Sender,
     instance: u16,
     process: u32,
     token: u64,
@@ -33,6 +35,15 @@ pub(super) struct Call {
     sent_at: Instant,
     client: Client,
     service: Service,
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    /// Its client.
+    Client,
+    /// The network or a proxy: the same bytes again.
+    Network,
 }
 
 /// The client's end.
@@ -67,20 +78,21 @@ pub(super) enum Sent {
 impl World<'_> {
     /// A process sends a request.
     pub(super) fn send(&mut self, now: Instant, instance: u16, call: subject::Call) -> Sent {
-        let next_number = u64::from(self.recorder.user(call.user).calls) + 1;
+        let next_number = users::ordinal(self.recorder.user(call.user).calls.saturating_add(1), now);
         if self.crashes_at(now, Moment::Claimed, instance, call.user, next_number) {
             return Sent::Crashed;
         }
-        let number = self.recorder.sent(now, call.user);
-        self.digest.event(Kind::Call, now, u64::from(call.user), u64::from(number));
+        let number = users::ordinal(self.recorder.sent(now, call.user), now);
+        self.digest.event(Kind::Call, now, u64::from(call.user), number);
         self.in_flight += 1;
-        let (in_flight, limit) = (self.in_flight, self.fleet_limit());
+        let (in_flight, limit) = (self.in_flight, self.in_flight_max);
         self.oracles.check(Rule::Load1, now, Some(call.user), in_flight <= limit, || {
             format!("{in_flight} requests in flight, the fleet's limit is {limit}")
         });
         let key = self.calls.insert(Call {
             request: Request { user: call.user, units: call.units, key: call.key },
             number,
+            sender: Sender::Client,
             instance,
             process: self.process_of(instance),
             token: call.token,
@@ -93,16 +105,10 @@ impl World<'_> {
             self.queue.push(limit, Event::GivesUp(key));
         }
         self.dispatch(now, key, call.patience.connect());
-        if self.crashes_at(now, Moment::Sent, instance, call.user, u64::from(number)) {
+        if self.crashes_at(now, Moment::Sent, instance, call.user, number) {
             return Sent::Crashed;
         }
         Sent::Alive
-    }
-
-    /// The fleet's limit on requests in flight; an instance always may have one.
-    fn fleet_limit(&self) -> u64 {
-        let limit = self.scenario.hardened.max_in_flight.unwrap_or(64);
-        u64::from(limit.max(u32::from(self.scenario.fleet.instances)))
     }
 
     /// The request leaves its process and meets the network.
@@ -137,8 +143,13 @@ impl World<'_> {
     /// A request that nobody of ours sent arrives as well: the same bytes, and no client.
     fn send_again(&mut self, at: Instant, key: Key) {
         if let Some(call) = self.calls.get(key).copied() {
-            let ghost = self.calls.insert(Call { client: Client::Gone, service: Service::Works, ..call });
-            self.queue.push(at, Event::Arrives(ghost));
+            let again = self.calls.insert(Call {
+                sender: Sender::Network,
+                client: Client::Gone,
+                service: Service::Works,
+                ..call
+            });
+            self.queue.push(at, Event::Arrives(again));
         }
     }
 
@@ -178,7 +189,7 @@ impl World<'_> {
     }
 
     fn service_time(&mut self, key: Key, call: &Call) -> Duration {
-        let draws = self.draws.draw(Concern::Service, u64::from(call.request.user), u64::from(call.number));
+        let draws = self.draws.draw(Concern::Service, u64::from(call.request.user), call.number);
         let time = seed::latency(self.scenario.upstream.service_time, draws);
         if let Some(FaultKind::QuotaSlow { factor }) = self.touch(Class::QuotaSlow, key) {
             return seed::scale(time, *factor);
@@ -203,8 +214,7 @@ impl World<'_> {
         self.recorder.false_acks += u64::from(mishap == Mishap::FalseAck && !finished.is_replay);
         self.answer_served(now, key, finished);
         if finished.effect.is_some() && self.is_alive(call.instance, call.process) {
-            let number = u64::from(call.number);
-            self.crashes_at(now, Moment::Applied, call.instance, call.request.user, number);
+            self.crashes_at(now, Moment::Applied, call.instance, call.request.user, call.number);
         }
         self.work(now);
     }
@@ -235,7 +245,9 @@ impl World<'_> {
     }
 
     fn answer_served(&mut self, now: Instant, key: Key, finished: Finished) {
-        if let Some(FaultKind::QuotaReplay { delay }) = self.touch(Class::QuotaReplay, key) {
+        // What the network repeats is not repeated again.
+        let is_first = self.calls.get(key).is_some_and(|call| call.sender == Sender::Client);
+        if is_first && let Some(FaultKind::QuotaReplay { delay }) = self.touch(Class::QuotaReplay, key) {
             let at = now + *delay;
             self.send_again(at, key);
         }
@@ -298,9 +310,9 @@ impl World<'_> {
         }
         self.in_flight -= 1;
         let user = u64::from(call.request.user);
-        self.digest.event(Kind::Answer, now, user, u64::from(call.number) << 16 | u64::from(code(answer)));
+        self.digest.event(Kind::Answer, now, user, call.number << 16 | u64::from(code(answer)));
         self.outcomes += 1;
-        let [draw, _] = self.draws.draw(Concern::Answer, user, u64::from(call.number));
+        let [draw, _] = self.draws.draw(Concern::Answer, user, call.number);
         self.feed(now, call.instance, Input::Answered { token: call.token, answer, draw });
     }
 
@@ -331,8 +343,7 @@ impl World<'_> {
             return None;
         }
         let call = self.calls.get(key)?;
-        let (user, number) = (u64::from(call.request.user), u64::from(call.number));
-        let index = self.faults.touch(class, call.instance, user, number)?;
+        let index = self.faults.touch(class, call.instance, u64::from(call.request.user), call.number)?;
         Some(&self.faults.fault(index).kind)
     }
 }

@@ -145,6 +145,8 @@ pub(crate) struct World<'s> {
     calls: Slab<Call>,
     /// Requests whose client waits.
     in_flight: u64,
+    /// The fleet's limit on them; an instance always may have one.
+    in_flight_max: u64,
     /// Requests whose client has its answer, has given up, or is dead.
     outcomes: u64,
     instances: Vec<Instance>,
@@ -186,6 +188,7 @@ impl<'s> World<'s> {
             visits: Slab::default(),
             calls: Slab::default(),
             in_flight: 0,
+            in_flight_max: scenario.delivery_config().max_in_flight.max(scenario.fleet.instances).into(),
             outcomes: 0,
             instances: (0..scenario.fleet.instances).map(instance).collect(),
             quota: QuotaService::new(scenario),

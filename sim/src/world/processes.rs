@@ -224,7 +224,7 @@ impl World<'_> {
     pub(super) fn on_store_executes(&mut self, now: Instant, key: Key) {
         if self.faults.is_active(Class::StoreError)
             && let Some(instance) = self.store.instance(key)
-            && self.faults.touch(Class::StoreError, instance, key.to_bits(), now.as_nanos() >> 20).is_some()
+            && self.faults.touch(Class::StoreError, instance, u64::from(instance), now.as_nanos() >> 10).is_some()
         {
             self.store.refuse(key);
             self.on_store_answers(now, key);

@@ -13,14 +13,14 @@ use crate::scenario::Caller;
 use crate::seed::{Concern, below};
 use crate::slab::Key;
 use crate::subject::{Input, Shown};
-use crate::users::User;
+use crate::users::{self, User};
 
 /// An open visit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Visit {
     user: u32,
-    /// The user's how-manieth visit, from 1.
-    number: u16,
+    /// The user's how-manieth visit, from 1; see [`users::ordinal`].
+    number: u64,
     /// Tries begun.
     tries: u16,
     intended_at: Instant,
@@ -32,7 +32,7 @@ pub(super) struct Visit {
 impl Visit {
     /// Names the try in draws.
     fn which(&self) -> u64 {
-        u64::from(self.number) << 16 | u64::from(self.tries)
+        self.number << 16 | u64::from(self.tries)
     }
 }
 
@@ -56,7 +56,7 @@ impl World<'_> {
     pub(super) fn on_closed_arrival(&mut self, now: Instant, user: u32) {
         let number = self.begin_visit(now, user);
         let rate = self.recorder.user(user).rate;
-        if let Some(at) = self.arrivals.next_visit(now, user, rate, u64::from(number)) {
+        if let Some(at) = self.arrivals.next_visit(now, user, rate, number) {
             self.queue.push(at, Event::Visit(user));
         }
     }
@@ -75,10 +75,10 @@ impl World<'_> {
         }
     }
 
-    fn begin_visit(&mut self, now: Instant, user: u32) -> u16 {
+    fn begin_visit(&mut self, now: Instant, user: u32) -> u64 {
         let record = self.recorder.user_mut(user);
-        record.visits = record.visits.wrapping_add(1);
-        let number = record.visits;
+        record.visits = record.visits.saturating_add(1);
+        let number = users::ordinal(record.visits, now);
         let visit = Visit { user, number, tries: 0, intended_at: now, began_at: now, instance: None };
         let key = self.visits.insert(visit);
         self.begin_try(now, key);
