@@ -13,14 +13,7 @@ use std::time::Duration;
 
 /// A [`Duration`] in whole nanoseconds, saturating at 584 years.
 pub const fn nanos(duration: Duration) -> u64 {
-    let total = duration.as_nanos();
-    if total > u64::MAX as u128 {
-        u64::MAX
-    } else {
-        #[expect(clippy::cast_possible_truncation, reason = "compared with u64::MAX just above")]
-        let total = total as u64;
-        total
-    }
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }
 
 /// A reading of a monotonic clock that also runs while the machine is suspended: nanoseconds since an origin that the

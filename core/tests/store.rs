@@ -295,7 +295,10 @@ impl Pair {
                 let settlement = match settlement {
                     // Which grant a settled row had is not kept: it follows from the user.
                     Settlement::Delivered => Settlement::Released,
-                    other => *other,
+                    Settlement::Rejected
+                    | Settlement::Parked { .. }
+                    | Settlement::Again { .. }
+                    | Settlement::Released => *settlement,
                 };
                 Some(Settle { user: UserHandle(*user), grant, fence: Fence(1), settlement })
             }
@@ -363,10 +366,14 @@ impl Pair {
     }
 }
 
+/// Fixed seed; failures are repeated by it, so none are written to a file.
+fn config() -> Config {
+    let default = Config::default();
+    Config { rng_seed: RngSeed::Fixed(SEED), failure_persistence: None, cases: default.cases.max(2_000), ..default }
+}
+
 proptest! {
-    #![proptest_config(Config {
-        rng_seed: RngSeed::Fixed(SEED), failure_persistence: None, cases: 2_000, ..Config::default()
-    })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_image_does_what_the_model_does(transitions in vec(transition(), 1..120)) {
@@ -384,11 +391,17 @@ proptest! {
         later in vec(transition(), 1..20),
     ) {
         let mut pair = Pair::new();
-        transitions.iter().for_each(|transition| pair.step(transition));
-        prop_assume!(!pair.claims.is_empty());
+        for transition in &transitions {
+            pair.step(transition);
+        }
+        pair.step(&Transition::Admit { user: USER_COUNT, variant: 1 });
+        pair.step(&Transition::Claim { limit: u16::MAX, lease: Duration::from_secs(30) });
+        prop_assert!(!pair.claims.is_empty(), "a fresh grant is due at once");
         let user = claim.get(&pair.claims).user;
         pair.step(&Transition::Settle { claim, settlement: Settlement::Delivered });
-        later.iter().for_each(|transition| pair.step(transition));
+        for transition in &later {
+            pair.step(transition);
+        }
         prop_assert_eq!(pair.image.grant_state(user), Some(GrantState::Delivered), "GRANT-5: a receipt was lost");
     }
 }
@@ -409,7 +422,9 @@ fn image() -> Image {
 fn claim(image: &mut Image, now: WallTime, limit: u16, lease: Duration) -> Vec<ClaimedGrant> {
     match image.apply(now, Command::Claim(Claim { limit, lease, into: Vec::new() })) {
         Committed::Claimed { grants, .. } => grants,
-        other => panic!("a claim was answered with {other:?}"),
+        Committed::Opened { .. } | Committed::Admitted(_) | Committed::Settled { .. } => {
+            panic!("a claim is answered with what was claimed")
+        }
     }
 }
 
