@@ -11,8 +11,8 @@
 use crate::assignment::{InvalidUserId, UserId};
 use crate::audit::AuditEvent;
 use crate::committer::Origin;
-use crate::experiment::{Experiment, VariantIndex};
-use crate::store::{Admit, Admitted, First, GrantState, UserHandle};
+use crate::experiment::{Assignment, Experiment, VariantIndex};
+use crate::store::{Admit, Admitted, First, GrantIntent, GrantState, UserHandle};
 
 /// Names a visit; the caller's choice, opaque here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,11 +78,17 @@ impl Admission {
         }
         Decision::Admit(
             Origin::Visit { visit, user, provisional: baseline },
-            Admit { user, variant: assignment.variant, grant: assignment.grant },
+            Admit { user, variant: assignment.variant, grant: self.intent(assignment) },
         )
     }
 
-    /// The answer to a visit whose admission was committed, and the event if it is the first exposure.
+    /// What is promised along with an exposure: a treatment's units, fixed here for the grant's life.
+    fn intent(&self, assignment: Assignment) -> Option<GrantIntent> {
+        let grant = self.experiment.variants()[assignment.variant.index()].grant.as_ref()?;
+        assignment.grant.map(|id| GrantIntent { id, units: grant.units })
+    }
+
+    /// The answer to a visit whose admission was committed.
     pub fn on_admitted(admitted: Admitted) -> VisitAnswer {
         VisitAnswer::Recorded { variant: admitted.variant, first: admitted.first, grant: admitted.grant }
     }

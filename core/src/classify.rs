@@ -100,7 +100,7 @@ pub enum Doubt {
     InDoubt,
 }
 
-/// What an answer says about the effect of this attempt.
+/// What an answer says about the grant's effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Applied {
     /// It did not happen.
@@ -155,7 +155,7 @@ pub enum ParkReason {
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Classification {
-    /// What the answer says about the effect of this attempt.
+    /// What the answer says about the grant's effect.
     pub applied: Applied,
     /// What follows.
     pub action: Action,
@@ -170,12 +170,16 @@ pub const fn classify(capability: Capability, answer: AnswerClass, doubt: Doubt)
             Capability::IdempotencyKey { .. } | Capability::ReadBack { .. } | Capability::None => refused(doubt),
         },
         AnswerClass::NotSent => not_applied(capability, doubt, RetryCause::Transient),
-        AnswerClass::InProgress => not_applied(capability, doubt, RetryCause::InProgress),
         AnswerClass::Throttled => not_applied(capability, doubt, RetryCause::Throttled),
         AnswerClass::BadRequest | AnswerClass::Refused => refused(doubt),
         AnswerClass::Unauthorised => Classification { applied: Applied::No, action: Action::PauseLane },
         AnswerClass::KeyMismatch => {
             Classification { applied: Applied::No, action: Action::Park(ParkReason::KeyMismatch) }
+        }
+        // This attempt was not executed, but another request with our key is: the grant is in doubt until that one's fate is
+        // known. Without this, a duplicate made by a proxy and a forgotten key would make two effects.
+        AnswerClass::InProgress => {
+            Classification { applied: Applied::Maybe, action: resolve_doubt(capability, RetryCause::InProgress) }
         }
         AnswerClass::Timeout
         | AnswerClass::Broken

@@ -84,11 +84,7 @@ impl Hook {
     /// # Errors
     /// Settings that do not fit together.
     pub fn new(experiment: Experiment, delivery: DeliveryConfig, clock_error: Duration) -> Result<Self, ConfigError> {
-        delivery.check()?;
-        if delivery.lease <= delivery.attempt_timeout.saturating_add(clock_error) {
-            // The lease would be over before anything could be sent: claimed and released without end.
-            return Err(ConfigError::Lease);
-        }
+        delivery.check(clock_error)?;
         Ok(Self {
             clock: StoreClock::new(clock_error),
             admission: Admission::new(experiment),

@@ -51,7 +51,16 @@ pub struct Admit {
     /// The variant, if none is recorded.
     pub variant: VariantIndex,
     /// The grant, if that variant is a treatment.
-    pub grant: Option<GrantId>,
+    pub grant: Option<GrantIntent>,
+}
+
+/// A grant to be recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GrantIntent {
+    /// Its id.
+    pub id: GrantId,
+    /// By how much the quota rises.
+    pub units: u32,
 }
 
 /// See [`Command::Claim`].
@@ -110,8 +119,8 @@ pub struct ClaimedGrant {
     pub user: UserHandle,
     /// The grant.
     pub grant: GrantId,
-    /// The recorded variant, whose grant this is.
-    pub variant: VariantIndex,
+    /// By how much, as promised at the exposure.
+    pub units: u32,
     /// This claim.
     pub fence: Fence,
     /// Claims so far, this one included.

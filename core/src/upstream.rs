@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use crate::experiment::VariantIndex;
 use crate::identity::GrantId;
 use crate::store::UserHandle;
 
@@ -47,8 +46,9 @@ pub struct Request {
     pub user: UserHandle,
     /// Which promise.
     pub grant: GrantId,
-    /// The recorded variant, which says how many units.
-    pub variant: VariantIndex,
+    /// By how much, as promised at the exposure: a retry's body is the first one's to the byte, whatever version is deployed
+    /// meanwhile.
+    pub units: u32,
     /// The idempotency key or the id in the path: the grant id itself.
     pub key: GrantId,
     /// Sends of this grant so far, this one included; from 1.

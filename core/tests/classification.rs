@@ -24,11 +24,11 @@ const DOUBTS: [Doubt; 2] = [Doubt::Clear, Doubt::InDoubt];
 const TABLE: &str = "
     NotSent      no   retry          retry          read-back        park:not-repeatable
     Throttled    no   throttled      throttled      read-back        park:not-repeatable
-    InProgress   no   in-progress    in-progress    read-back        park:not-repeatable
     BadRequest   no   reject         park:refused   park:refused     park:refused
     Refused      no   reject         park:refused   park:refused     park:refused
     Unauthorised no   pause          pause          pause            pause
     KeyMismatch  no   park:mismatch  park:mismatch  park:mismatch    park:mismatch
+    InProgress   ?    repeat         in-progress    read-back        park:not-repeatable
     Timeout      ?    repeat         retry          read-back        park:not-repeatable
     Broken       ?    repeat         retry          read-back        park:not-repeatable
     Unproven     ?    repeat         retry          read-back        park:not-repeatable

@@ -428,6 +428,17 @@ fn what_a_crash_left_in_doubt_is_parked_for_the_reason_that_its_service_gives() 
 }
 
 #[test]
+fn a_conflict_raises_doubt_since_another_request_with_our_key_is_under_way() {
+    let mut bench = bench(Capability::IdempotencyKey { ttl: MINUTE * 30 });
+    let conflict = Answer::Status { code: 409, body: Body::WellFormed, retry_after: Some(HOUR) };
+    bench.service.script.push_back(Handling::Answer(conflict));
+    bench.visit(0, 0);
+    bench.run_for(HOUR * 2);
+    assert_eq!(parked(&bench), (ParkReason::WindowClosed, None), "GRANT-4");
+    assert_eq!(bench.sends.len(), 1, "a second send could be a second effect: the key is forgotten by now");
+}
+
+#[test]
 fn what_never_left_is_repeated_under_every_capability() {
     for capability in [Capability::None, Capability::ReadBack { lag: SECOND }, Capability::PutById, WITH_KEYS] {
         let mut bench = bench(capability);

@@ -113,7 +113,7 @@ fn claimed_grant() -> impl Strategy<Value = ClaimedGrant> {
         |(user, fence, attempts, doubt, first_sent_at, lease_until)| ClaimedGrant {
             user: UserHandle(user),
             grant: GrantId::from_bytes([7; 16]),
-            variant: VariantIndex::new(1),
+            units: 25,
             fence: Fence(fence),
             attempts,
             doubt,

@@ -13,8 +13,8 @@ use hookproof_core::classify::{AnswerClass, Doubt, ParkReason};
 use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::GrantId;
 use hookproof_core::store::{
-    Admit, Admitted, Claim, ClaimedGrant, Command, Committed, Counts, Fence, First, GrantState, Image, Settle,
-    Settlement, UserHandle,
+    Admit, Admitted, Claim, ClaimedGrant, Command, Committed, Counts, Fence, First, GrantIntent, GrantState, Image,
+    Settle, Settlement, UserHandle,
 };
 use hookproof_core::time::WallTime;
 use proptest::collection::vec;
@@ -87,12 +87,17 @@ fn grant_id(user: u64) -> GrantId {
     GrantId::from_bytes([u8::try_from(user).expect("few users"); 16])
 }
 
+/// What a variant promises.
+fn units(variant: u8) -> u32 {
+    u32::from(variant) * 25
+}
+
 /// Odd variants are treatments.
 fn admit(user: u64, variant: u8) -> Admit {
     Admit {
         user: UserHandle(user),
         variant: VariantIndex::new(variant),
-        grant: (variant % 2 == 1).then(|| grant_id(user)),
+        grant: (variant % 2 == 1).then(|| GrantIntent { id: grant_id(user), units: units(variant) }),
     }
 }
 
@@ -170,7 +175,7 @@ impl Model {
             let expected = ClaimedGrant {
                 user: claim.user,
                 grant: grant_id(claim.user.0),
-                variant: VariantIndex::new(variant),
+                units: units(variant),
                 fence: Fence(grant.fence),
                 attempts: grant.attempts,
                 doubt: grant.doubt,
@@ -447,7 +452,7 @@ fn again(after_s: u64, doubt: Doubt) -> Settlement {
 #[test]
 fn a_second_admission_finds_the_first_variant_and_makes_no_second_grant() {
     let mut image = image();
-    let other = Admit { grant: Some(GrantId::from_bytes([9; 16])), ..admit(0, 3) };
+    let other = Admit { grant: Some(GrantIntent { id: GrantId::from_bytes([9; 16]), units: 1 }), ..admit(0, 3) };
     let Committed::Admitted(admitted) = image.apply(at(1), Command::Admit(other)) else {
         panic!("an admission is answered with what was admitted");
     };

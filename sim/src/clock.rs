@@ -52,7 +52,7 @@ impl Clock {
     pub fn when_mono(&self, mono: Instant) -> Instant {
         let ahead = (i128::from(mono.as_nanos()) - self.mono).max(0);
         let rate = MILLION + i128::from(self.drift_ppm);
-        let passed = (ahead * MILLION + rate - 1) / rate;
+        let passed = if self.drift_ppm == 0 { ahead } else { (ahead * MILLION + rate - 1) / rate };
         let at = i128::from(self.changed_at.as_nanos()) + passed;
         Instant::from_nanos(u64::try_from(at).unwrap_or(u64::MAX))
     }
@@ -92,8 +92,8 @@ impl Clock {
 
     /// Nanoseconds this clock has counted since the last change.
     fn passed(&self, at: Instant) -> i128 {
-        let nanos = i128::try_from(at.since(self.changed_at).as_nanos()).expect("64 bits of nanoseconds");
-        nanos * (MILLION + i128::from(self.drift_ppm)) / MILLION
+        let nanos = i128::from(at.as_nanos().saturating_sub(self.changed_at.as_nanos()));
+        if self.drift_ppm == 0 { nanos } else { nanos * (MILLION + i128::from(self.drift_ppm)) / MILLION }
     }
 }
 

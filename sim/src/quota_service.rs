@@ -95,6 +95,7 @@ enum KeyState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct KeyEntry {
     user: u32,
+    units: u32,
     state: KeyState,
     forgotten_at: WallTime,
 }
@@ -192,12 +193,15 @@ impl QuotaService {
         if let Some(key) = self.key_of(request) {
             self.forget(now);
             match self.keys.get(&key) {
-                Some(entry) if entry.user != request.user && self.profile != Profile::NoBodyCompare => {
+                Some(entry)
+                    if (entry.user, entry.units) != (request.user, request.units)
+                        && self.profile != Profile::NoBodyCompare =>
+                {
                     return Begun::Answered(Status::KEY_MISMATCH);
                 }
                 Some(KeyEntry { state: KeyState::InProgress, .. }) => return Begun::Answered(Status::IN_PROGRESS),
                 Some(KeyEntry { state: KeyState::Done(_), .. }) => {}
-                None => self.remember(now, key, request.user),
+                None => self.remember(now, key, request),
             }
         }
         self.workers_idle -= 1;
@@ -253,12 +257,15 @@ impl QuotaService {
         request.key.filter(|_| heeds)
     }
 
-    fn remember(&mut self, now: WallTime, key: RequestKey, user: u32) {
+    fn remember(&mut self, now: WallTime, key: RequestKey, request: &Request) {
         let forgotten_at = match self.capability {
             Capability::PutById => WallTime::MAX,
             Capability::IdempotencyKey | Capability::ReadBack | Capability::None => now + self.key_ttl,
         };
-        self.keys.insert(key, KeyEntry { user, state: KeyState::InProgress, forgotten_at });
+        self.keys.insert(
+            key,
+            KeyEntry { user: request.user, units: request.units, state: KeyState::InProgress, forgotten_at },
+        );
         self.key_order.push_back((forgotten_at, key));
     }
 

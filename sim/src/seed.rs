@@ -55,6 +55,7 @@ impl Draws {
 
     /// 128 bits for one purpose: `who` and `which` name it within its concern.
     #[expect(clippy::cast_possible_truncation, reason = "the words of a counter")]
+    #[inline]
     pub fn draw(self, concern: Concern, who: u64, which: u64) -> [u64; 2] {
         let high = (which >> 32) as u32;
         debug_assert!(high < 1 << 24, "the upper word of `which` shares a counter word with the concern");
@@ -66,16 +67,20 @@ impl Draws {
 
 /// The block function.
 #[expect(clippy::cast_possible_truncation, reason = "the two halves of a product")]
-const fn philox4x32_10(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+const fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    // Single words, because the compiler shuffles arrays in vector registers, which takes longer.
+    let ([mut a, mut b, mut c, mut d], [mut key_a, mut key_c]) = (counter, key);
     let mut round = 0;
     while round < 10 {
-        let a = counter[0] as u64 * 0xD251_1F53;
-        let b = counter[2] as u64 * 0xCD9E_8D57;
-        counter = [(b >> 32) as u32 ^ counter[1] ^ key[0], b as u32, (a >> 32) as u32 ^ counter[3] ^ key[1], a as u32];
-        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+        let product_a = a as u64 * 0xD251_1F53;
+        let product_c = c as u64 * 0xCD9E_8D57;
+        a = (product_c >> 32) as u32 ^ b ^ key_a;
+        c = (product_a >> 32) as u32 ^ d ^ key_c;
+        (b, d) = (product_c as u32, product_a as u32);
+        (key_a, key_c) = (key_a.wrapping_add(0x9E37_79B9), key_c.wrapping_add(0xBB67_AE85));
         round += 1;
     }
-    counter
+    [a, b, c, d]
 }
 
 /// Uniform in `0 .. n`; the bias is below n ÷ 2⁶⁴.
@@ -118,16 +123,16 @@ pub fn gamma(shape: f64, mut draws: impl FnMut(u64) -> [u64; 2]) -> f64 {
     value * boost / shape
 }
 
-/// A duration drawn from a distribution.
-pub fn latency(distribution: Latency, draws: [u64; 2]) -> Duration {
+/// A duration drawn from a distribution; a constant asks for no draw.
+pub fn latency(distribution: Latency, draws: impl FnOnce() -> [u64; 2]) -> Duration {
     match distribution {
         Latency::Constant(duration) => duration,
-        Latency::Exponential { mean } => scale(mean, exponential(draws[0])),
+        Latency::Exponential { mean } => scale(mean, exponential(draws()[0])),
         Latency::Lognormal { p50, p99 } => {
             // The 99th percentile of the standard normal.
             const Z99: f64 = 2.326_347_874_040_841;
             let sigma = libm::log(p99.as_nanos() as f64 / (p50.as_nanos() as f64).max(1.0)) / Z99;
-            scale(p50, libm::exp(sigma * normal(draws)))
+            scale(p50, libm::exp(sigma * normal(draws())))
         }
     }
 }
@@ -194,7 +199,7 @@ mod tests {
         let distribution = Latency::Lognormal { p50: Duration::from_millis(1), p99: Duration::from_millis(8) };
         let draws = Draws::new(3);
         let mut values: Vec<_> =
-            (0..100_000).map(|n| latency(distribution, draws.draw(Concern::Store, 0, n))).collect();
+            (0..100_000).map(|n| latency(distribution, || draws.draw(Concern::Store, 0, n))).collect();
         values.sort_unstable();
         let (p50, p99) = (values[50_000].as_secs_f64() * 1e3, values[99_000].as_secs_f64() * 1e3);
         assert!((p50 - 1.0).abs() < 0.03 && (p99 - 8.0).abs() < 0.6, "{p50} {p99}");

@@ -206,7 +206,7 @@ mod tests {
     use std::time::Duration;
 
     use hookproof_core::identity::GrantId;
-    use hookproof_core::store::{Admit, Claim};
+    use hookproof_core::store::{Admit, Claim, GrantIntent};
 
     use super::*;
 
@@ -221,7 +221,7 @@ mod tests {
     }
 
     fn admit(user: u64) -> Command {
-        let grant = Some(GrantId::from_bytes([1; 16]));
+        let grant = Some(GrantIntent { id: GrantId::from_bytes([1; 16]), units: 25 });
         Command::Admit(Admit { user: UserHandle(user), variant: VariantIndex::new(1), grant })
     }
 

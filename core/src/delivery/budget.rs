@@ -21,13 +21,15 @@ const FLOOR_SPACING: Duration = Duration::from_secs(1);
 pub struct Budget {
     tokens: u32,
     tokens_max: u32,
+    wait_max: Duration,
     floor_at: Instant,
 }
 
 impl Budget {
-    /// A full bucket of `tokens_max` tokens.
-    pub const fn new(tokens_max: u32) -> Self {
-        Self { tokens: tokens_max, tokens_max, floor_at: Instant::ORIGIN }
+    /// A full bucket of `tokens_max` tokens; no retry is put off longer than `wait_max`, or a long queue for the floor
+    /// would outlast the keys' windows.
+    pub const fn new(tokens_max: u32, wait_max: Duration) -> Self {
+        Self { tokens: tokens_max, tokens_max, wait_max, floor_at: Instant::ORIGIN }
     }
 
     /// Takes what a retry costs and returns the earliest time it may go out.
@@ -40,7 +42,7 @@ impl Budget {
             self.tokens = rest;
             return now;
         }
-        self.floor_at = self.floor_at.max(now) + FLOOR_SPACING;
+        self.floor_at = (self.floor_at.max(now) + FLOOR_SPACING).min(now + self.wait_max);
         self.floor_at
     }
 
@@ -57,15 +59,15 @@ mod tests {
 
     #[test]
     fn an_empty_bucket_postpones_to_one_retry_a_second_and_drops_none() {
-        let mut budget = Budget::new(28);
+        let mut budget = Budget::new(28, Duration::from_secs(3));
         let now = Instant::from_nanos(5_000_000_000);
-        let times: Vec<_> = (0..5).map(|_| budget.take(now, RetryCause::Transient).since(now).as_secs()).collect();
-        assert_eq!(times, [0, 0, 1, 2, 3]);
+        let times: Vec<_> = (0..7).map(|_| budget.take(now, RetryCause::Transient).since(now).as_secs()).collect();
+        assert_eq!(times, [0, 0, 1, 2, 3, 3, 3]);
     }
 
     #[test]
     fn success_refills_up_to_the_maximum() {
-        let mut budget = Budget::new(14);
+        let mut budget = Budget::new(14, Duration::from_secs(60));
         let now = Instant::ORIGIN;
         assert_eq!(budget.take(now, RetryCause::Transient), now);
         assert!(budget.take(now, RetryCause::Throttled) > now);

@@ -76,22 +76,20 @@ impl DeliveryConfig {
         }
     }
 
-    /// Whether the settings fit together.
+    /// Whether the settings fit together, and with a store's clock that may be wrong by `clock_error`.
     ///
     /// # Errors
     /// The first of [`ConfigError`] that holds.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self, clock_error: Duration) -> Result<(), ConfigError> {
         if self.instances == 0 || self.initial_in_flight == 0 || self.max_in_flight == 0 {
             return Err(ConfigError::NoSlots);
         }
         if self.attempt_timeout.is_zero() || self.connect_timeout > self.attempt_timeout {
             return Err(ConfigError::Timeouts);
         }
-        if self.lease <= self.attempt_timeout {
+        if self.lease <= self.attempt_timeout.saturating_add(clock_error) {
+            // The lease could be over before anything is sent: claimed and released without end.
             return Err(ConfigError::Lease);
-        }
-        if self.upstream.request_lifetime < self.attempt_timeout {
-            return Err(ConfigError::Lifetime);
         }
         if self.effects_per_minute == 0 {
             return Err(ConfigError::EffectCap);
@@ -112,9 +110,6 @@ pub enum ConfigError {
     /// A claim must outlive the attempt that is made under it, by a clock that may be wrong; raise `lease`.
     #[error("lease must be longer than attempt-timeout and clock-error together")]
     Lease,
-    /// A request can still execute while its own attempt waits; raise `request-lifetime`.
-    #[error("request-lifetime must be at least attempt-timeout")]
-    Lifetime,
     /// Nothing could ever be sent; raise `effects-per-minute`.
     #[error("effects-per-minute must be at least 1")]
     EffectCap,

@@ -39,6 +39,8 @@ use crate::store::{Claim, ClaimedGrant, Settle, Settlement};
 use crate::time::{Instant, Now};
 use crate::upstream::{Answer, Capability, Request};
 
+/// Settlements that may be with the store at once: a store that takes claims and refuses settlements must not fill memory.
+const UNSETTLED_MAX: usize = 1_024;
 /// How long to wait before the store is asked again after it refused or did not answer, at first.
 const STORE_RETRY_BASE: Duration = Duration::from_millis(100);
 /// The same, at most. A commit whose outcome is unknown has come to rest by then.
@@ -155,7 +157,7 @@ impl Delivery {
     pub fn new(config: DeliveryConfig) -> Self {
         Self {
             lane: Lane::new(&config),
-            budget: Budget::new(config.retry_budget),
+            budget: Budget::new(config.retry_budget, config.backoff_cap),
             slots: Slots::default(),
             is_claiming: false,
             claim_failures: 0,
@@ -216,7 +218,7 @@ impl Delivery {
         let claim = if self.is_claiming || claim_at == Instant::MAX {
             Instant::MAX
         } else {
-            match self.lane.room(now.max(claim_at)) {
+            match self.room(now.max(claim_at)) {
                 Room::Slots(_) => claim_at,
                 Room::ClosedUntil(until) => until.max(claim_at),
                 Room::Full => Instant::MAX,
@@ -246,12 +248,18 @@ impl Delivery {
         self.due_at.max(self.claim_again_at)
     }
 
+    /// What the lane has room for, unless the store is behind with settlements.
+    fn room(&self, now: Instant) -> Room {
+        let unsettled = self.slots.len() - usize::from(self.lane.in_flight());
+        if unsettled >= UNSETTLED_MAX { Room::Full } else { self.lane.room(now) }
+    }
+
     /// Claims no more than the free slots, if a grant is due.
     fn claim_if_due(&mut self, now: Now) {
         if self.is_claiming || self.due_at == Instant::MAX || now.mono < self.claim_at() {
             return;
         }
-        match self.lane.room(now.mono) {
+        match self.room(now.mono) {
             Room::Slots(limit) => {
                 self.is_claiming = true;
                 self.due_at = Instant::MAX;
@@ -321,7 +329,7 @@ impl Delivery {
             key_of_attempt(grant.grant, grant.attempts)
         };
         let request =
-            Request { user: grant.user, grant: grant.grant, variant: grant.variant, key, attempt: grant.attempts };
+            Request { user: grant.user, grant: grant.grant, units: grant.units, key, attempt: grant.attempts };
         let (connect_timeout, attempt_timeout) = (config.connect_timeout, config.attempt_timeout);
         let attempt = self.slots.insert(Slot { grant, stage: Stage::Sent });
         self.lane.on_send(now.mono);

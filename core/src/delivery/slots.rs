@@ -56,6 +56,11 @@ pub(super) struct Slots {
 }
 
 impl Slots {
+    /// Claims that are not settled.
+    pub(super) const fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     pub(super) fn insert(&mut self, slot: Slot) -> AttemptId {
         if let Some(index) = self.free.pop() {
             let (generation, place) = &mut self.slots[index as usize];

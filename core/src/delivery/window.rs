@@ -32,7 +32,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::experiment::VariantIndex;
     use crate::identity::GrantId;
     use crate::store::{Fence, UserHandle};
     use crate::time::Instant;
@@ -45,7 +44,7 @@ mod tests {
         ClaimedGrant {
             user: UserHandle(0),
             grant: GrantId::from_bytes([7; 16]),
-            variant: VariantIndex::new(1),
+            units: 25,
             fence: Fence(2),
             attempts: 2,
             doubt,

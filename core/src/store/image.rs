@@ -42,6 +42,7 @@ impl UserRow {
 struct OpenGrant {
     grant: GrantId,
     user: UserHandle,
+    units: u32,
     /// Pending: when it is due. Claimed: when the lease ends.
     due_at: WallTime,
     /// [`WallTime::MAX`] while no attempt that counts was made.
@@ -250,11 +251,12 @@ impl Image {
             return Admitted { variant: row.variant, first: First::Known, grant: row.grant };
         }
         let mut row = UserRow { first_exposed_at: now, variant: admit.variant, ..UserRow::ABSENT };
-        if let Some(grant) = admit.grant {
+        if let Some(intent) = admit.grant {
             row.grant = Some(GrantState::Pending);
             row.open_slot = self.open_slot(OpenGrant {
-                grant,
+                grant: intent.id,
                 user: admit.user,
+                units: intent.units,
                 due_at: now,
                 first_sent_at: WallTime::MAX,
                 last_sent_at: WallTime::MAX,
@@ -303,7 +305,7 @@ impl Image {
         ClaimedGrant {
             user: open.user,
             grant: open.grant,
-            variant: row.variant,
+            units: open.units,
             fence: open.fence,
             attempts: open.attempts,
             doubt: open.doubt,

@@ -5,6 +5,7 @@
 
 pub mod allocation;
 pub mod measure;
+pub mod reached;
 pub mod recorder;
 
 /// A metric of a run, named as in `[[expect]]` and in records.

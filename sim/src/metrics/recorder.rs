@@ -10,6 +10,7 @@ use hdrhistogram::Histogram;
 use hookproof_core::time::{Instant, nanos};
 
 use super::allocation::{Allocation, Entitlements, measure};
+use super::reached::{Counted, Reached};
 use crate::outcome::Series;
 use crate::scenario::{Scenario, Span};
 use crate::users::User;
@@ -20,109 +21,6 @@ const BINS: u64 = 240;
 const RESIZES: &str = "a histogram without bounds takes every value";
 /// Starts of instances within this time of a group's first are one restart.
 const RESTART_GROUP: Duration = Duration::from_secs(10);
-
-/// What a run came across: the counts beside which a zero means something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "`name` says it")]
-pub enum Reached {
-    Doubts,
-    DuplicateSends,
-    KeyReplays,
-    Receipts,
-    LanePauses,
-    BreakerOpenings,
-    EffectCapHolds,
-    Releases,
-    Parked,
-    Provisional,
-    Crashes,
-    Restarts,
-    ProcessPauses,
-    ClockChanges,
-    AbandonedTries,
-    CallerRetries,
-    AbandonedCalls,
-    LostReplies,
-    HardLimitRefusals,
-    StoreFailures,
-}
-
-impl Reached {
-    /// All of them, in the order of their names in a record.
-    pub const ALL: [Self; 20] = [
-        Self::Doubts,
-        Self::DuplicateSends,
-        Self::KeyReplays,
-        Self::Receipts,
-        Self::LanePauses,
-        Self::BreakerOpenings,
-        Self::EffectCapHolds,
-        Self::Releases,
-        Self::Parked,
-        Self::Provisional,
-        Self::Crashes,
-        Self::Restarts,
-        Self::ProcessPauses,
-        Self::ClockChanges,
-        Self::AbandonedTries,
-        Self::CallerRetries,
-        Self::AbandonedCalls,
-        Self::LostReplies,
-        Self::HardLimitRefusals,
-        Self::StoreFailures,
-    ];
-
-    /// The name in records.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Doubts => "doubts",
-            Self::DuplicateSends => "duplicate-sends",
-            Self::KeyReplays => "key-replays",
-            Self::Receipts => "receipts",
-            Self::LanePauses => "lane-pauses",
-            Self::BreakerOpenings => "breaker-openings",
-            Self::EffectCapHolds => "effect-cap-holds",
-            Self::Releases => "releases",
-            Self::Parked => "parked",
-            Self::Provisional => "provisional",
-            Self::Crashes => "crashes",
-            Self::Restarts => "restarts",
-            Self::ProcessPauses => "process-pauses",
-            Self::ClockChanges => "clock-changes",
-            Self::AbandonedTries => "abandoned-tries",
-            Self::CallerRetries => "caller-retries",
-            Self::AbandonedCalls => "abandoned-calls",
-            Self::LostReplies => "lost-replies",
-            Self::HardLimitRefusals => "hard-limit-refusals",
-            Self::StoreFailures => "store-failures",
-        }
-    }
-}
-
-/// What is counted by time bin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "`name` says it")]
-pub enum Counted {
-    Visits,
-    Entitlements,
-    Calls,
-    Effects,
-    Goodput,
-}
-
-impl Counted {
-    const ALL: [Self; 5] = [Self::Visits, Self::Entitlements, Self::Calls, Self::Effects, Self::Goodput];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Visits => "visits",
-            Self::Entitlements => "entitlements",
-            Self::Calls => "calls",
-            Self::Effects => "effects",
-            Self::Goodput => "goodput",
-        }
-    }
-}
 
 /// Counts of one stretch of the run.
 #[derive(Clone, Debug)]
@@ -183,8 +81,7 @@ impl Stretch {
     }
 
     fn contains(&self, at: Instant) -> bool {
-        let at = at.since(Instant::ORIGIN);
-        self.span.stretches.iter().any(|(from, to)| (*from..*to).contains(&at))
+        self.span.stretches.iter().any(|(from, to)| (Instant::ORIGIN + *from..Instant::ORIGIN + *to).contains(&at))
     }
 
     /// Length of the stretch.

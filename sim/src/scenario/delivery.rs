@@ -19,8 +19,9 @@ impl Hardened {
     fn apply(&self, config: &mut DeliveryConfig) {
         let set = |from: Option<_>, to: &mut _| *to = from.unwrap_or(*to);
         set(self.lease, &mut config.lease);
-        set(self.connect_timeout, &mut config.connect_timeout);
         set(self.attempt_timeout, &mut config.attempt_timeout);
+        // The attempt's deadline includes connecting, so a short one shortens the default.
+        config.connect_timeout = self.connect_timeout.unwrap_or(config.connect_timeout.min(config.attempt_timeout));
         set(self.backoff_base, &mut config.backoff_base);
         set(self.backoff_cap, &mut config.backoff_cap);
         set(self.retry_after_cap, &mut config.retry_after_cap);

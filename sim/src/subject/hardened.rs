@@ -14,7 +14,7 @@ use hookproof_core::hook::{self, Hook};
 use hookproof_core::store::UserHandle;
 use hookproof_core::time::Instant;
 
-use super::{Call, Input, Output, Shown, units};
+use super::{Call, Input, Output, Shown};
 use crate::network::Patience;
 
 /// The token of the one timer a hook has.
@@ -100,7 +100,7 @@ impl Hardened {
                 Output::Call(Call {
                     token: send.attempt.to_bits(),
                     user,
-                    units: units(&self.experiment, send.request.variant).unwrap_or(0),
+                    units: send.request.units,
                     key: Some(*send.request.key.as_bytes()),
                     patience: Patience::Total { connect: send.connect_timeout, attempt: send.attempt_timeout },
                     visit: None,

@@ -11,7 +11,8 @@ use hookproof_core::upstream::{Answer, Body, Lost, NotSent};
 use super::{Event, World};
 use crate::digest::Kind;
 use crate::fault::Class;
-use crate::metrics::recorder::{EffectSeen, Reached};
+use crate::metrics::reached::Reached;
+use crate::metrics::recorder::EffectSeen;
 use crate::network::ONE_WAY;
 use crate::oracle::Rule;
 use crate::quota_service::{Begun, Finished, Mishap, Request, Status};
@@ -189,7 +190,7 @@ impl World<'_> {
     }
 
     fn service_time(&mut self, key: Key, call: &Call) -> Duration {
-        let draws = self.draws.draw(Concern::Service, u64::from(call.request.user), call.number);
+        let draws = || self.draws.draw(Concern::Service, u64::from(call.request.user), call.number);
         let time = seed::latency(self.scenario.upstream.service_time, draws);
         if let Some(FaultKind::QuotaSlow { factor }) = self.touch(Class::QuotaSlow, key) {
             return seed::scale(time, *factor);

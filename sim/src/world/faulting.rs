@@ -6,7 +6,7 @@ use std::time::Duration;
 use hookproof_core::time::Instant;
 
 use super::{Event, World};
-use crate::metrics::recorder::Reached;
+use crate::metrics::reached::Reached;
 use crate::scenario::{ClockShift, FaultKind, RestartMode, Target};
 
 /// The fleet's own schedule as the cause of a restart.

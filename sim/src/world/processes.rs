@@ -19,7 +19,7 @@ use super::{Event, Recording, Recordings, World};
 use crate::clock::Clock;
 use crate::digest::Kind;
 use crate::fault::Class;
-use crate::metrics::recorder::Reached;
+use crate::metrics::reached::Reached;
 use crate::oracle::{self, Rule};
 use crate::scenario::{FaultKind, HookKind, Moment};
 use crate::seed::{self, Concern};
@@ -209,7 +209,7 @@ impl World<'_> {
         let place = &mut self.instances[usize::from(instance)];
         place.commands += 1;
         let (process, n) = (place.process, place.commands);
-        let draws = self.draws.draw(Concern::Store, u64::from(instance), n);
+        let draws = || self.draws.draw(Concern::Store, u64::from(instance), n);
         let mut latency = seed::latency(self.scenario.store.latency, draws);
         if self.faults.is_active(Class::StoreLatency)
             && let Some(index) = self.faults.touch(Class::StoreLatency, instance, u64::from(instance), n)

@@ -7,7 +7,7 @@ use hookproof_core::time::Instant;
 
 use super::{Event, World};
 use crate::digest::Kind;
-use crate::metrics::recorder::Reached;
+use crate::metrics::reached::Reached;
 use crate::oracle::Rule;
 use crate::scenario::Caller;
 use crate::seed::{Concern, below};

@@ -83,7 +83,7 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
     root.finish();
 
     let base = base?;
-    Some(Scenario {
+    let scenario = Scenario {
         name: name.to_owned(),
         digest,
         title: title?,
@@ -107,7 +107,17 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
         faults,
         windows,
         expects,
-    })
+    };
+    check_delivery(&root, &scenario);
+    Some(scenario)
+}
+
+/// What the core itself demands of the delivery's settings.
+fn check_delivery(root: &Reader<'_>, scenario: &Scenario) {
+    if let Err(error) = scenario.delivery_config().check(scenario.store.clock_error) {
+        let remedy = "change one of them in [hardened], or `clock-error` of [store]";
+        root.sink().flaw(&root.place_of("hardened"), Flaw::new(error.to_string(), remedy));
+    }
 }
 
 fn schema(value: &toml::de::DeValue<'_>) -> Result<u32, Flaw> {

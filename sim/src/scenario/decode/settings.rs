@@ -195,7 +195,7 @@ fn distributed(reader: &mut Reader<'_>, distribution: Distribution) -> Option<La
 /// Reads `[hardened]`.
 pub(super) fn hardened(mut reader: Reader<'_>) -> Hardened {
     let settings = Hardened {
-        max_in_flight: reader.get("max-in-flight", units::integer(1..=1_000_000)),
+        max_in_flight: reader.get("max-in-flight", units::integer(1..=u32::from(u16::MAX))),
         lease: reader.get("lease", units::positive_duration),
         connect_timeout: reader.get("connect-timeout", units::positive_duration),
         attempt_timeout: reader.get("attempt-timeout", units::positive_duration),
