@@ -8,7 +8,7 @@ use hookproof_sim::scenario::{HookKind, Scenario, decode};
 
 fn scenario(name: &str) -> Scenario {
     let path = format!("{}/../scenarios/incidents/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-    let source = std::fs::read(&path).unwrap();
+    let source = std::fs::read(&path).expect("the scenario is part of the repository");
     decode(name, &path, &source).unwrap_or_else(|error| panic!("{error}"))
 }
 
