@@ -51,7 +51,7 @@ impl Clock {
     /// The true time at which the monotonic clock reaches `mono`, if nothing changes until then.
     pub fn when_mono(&self, mono: Instant) -> Instant {
         let ahead = (i128::from(mono.as_nanos()) - self.mono).max(0);
-        let rate = MILLION + i128::from(self.drift_ppm);
+        let rate = self.rate();
         let passed = if self.drift_ppm == 0 { ahead } else { (ahead * MILLION + rate - 1) / rate };
         let at = i128::from(self.changed_at.as_nanos()) + passed;
         Instant::from_nanos(u64::try_from(at).unwrap_or(u64::MAX))
@@ -90,10 +90,15 @@ impl Clock {
         self.changed_at = at;
     }
 
+    /// Parts per million of true time at which it runs; several drifts together cannot stop it.
+    fn rate(&self) -> i128 {
+        (MILLION + i128::from(self.drift_ppm)).max(1)
+    }
+
     /// Nanoseconds this clock has counted since the last change.
     fn passed(&self, at: Instant) -> i128 {
         let nanos = i128::from(at.as_nanos().saturating_sub(self.changed_at.as_nanos()));
-        if self.drift_ppm == 0 { nanos } else { nanos * (MILLION + i128::from(self.drift_ppm)) / MILLION }
+        if self.drift_ppm == 0 { nanos } else { nanos * self.rate() / MILLION }
     }
 }
 

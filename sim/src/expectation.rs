@@ -9,6 +9,8 @@ use crate::scenario::{Expect, Limit};
 /// What can be said of one stretch.
 pub(crate) struct Measured<'m> {
     pub metrics: &'m BTreeMap<Metric, Value>,
+    /// The same over the whole run.
+    pub whole: &'m BTreeMap<Metric, Value>,
     pub unsupported: &'m [Metric],
     pub faults: &'m [FaultAccount],
 }
@@ -24,6 +26,9 @@ pub(crate) fn judge(expect: &Expect, measured: &Measured<'_>) -> Expectation {
         (_, Some(fault)) => (Verdict::Inconclusive, format!("the fault {:?} had no opportunity", fault.name)),
         (None, None) if measured.unsupported.contains(&expect.metric) => {
             (Verdict::Inconclusive, "this run cannot measure it".into())
+        }
+        (None, None) if expect.during.name != "run" && measured.whole.contains_key(&expect.metric) => {
+            (Verdict::Inconclusive, "it is measured over the whole run only".into())
         }
         (None, None) => (Verdict::Inconclusive, "there was nothing to measure".into()),
         (Some(value), None) => {

@@ -115,14 +115,13 @@ impl Oracles {
 /// The specified assignment, written a second time: H(0x01 ‖ frame(salt) ‖ id), the first 8 bytes as a number r, and the
 /// first variant whose cumulative weight exceeds (r · W) ≫ 64.
 pub fn specified_variant(experiment: &Experiment, user: u32) -> u8 {
-    let id = users::name(user);
     let salt = experiment.salt().as_bytes();
-    let mut message = vec![1, u8::try_from(salt.len()).expect("a salt has at most 255 bytes")];
-    message.extend_from_slice(salt);
-    message.extend_from_slice(id.as_bytes());
+    let frame = [1, u8::try_from(salt.len()).expect("a salt has at most 255 bytes")];
+    let mut id = users::NameBuffer::default();
+    let message = [&frame, salt, id.render(user)];
     let digest = match &experiment.spec().hash {
-        HashSpec::Sha256V1 => Sha256::digest(&message),
-        HashSpec::HmacSha256V1 { secret } => hmac_sha256(secret, &message),
+        HashSpec::Sha256V1 => sha256(message),
+        HashSpec::HmacSha256V1 { secret } => hmac_sha256(secret, message),
     };
     let word = digest.iter().take(8).fold(0u128, |word, byte| word << 8 | u128::from(*byte));
     let total: u128 = experiment.variants().iter().map(|variant| u128::from(variant.weight)).sum();
@@ -135,16 +134,21 @@ pub fn specified_variant(experiment: &Experiment, user: u32) -> u8 {
     position.and_then(|position| u8::try_from(position).ok()).expect("the point lies below the total weight")
 }
 
+fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> sha2::digest::Output<Sha256> {
+    parts.into_iter().fold(Sha256::new(), Digest::chain_update).finalize()
+}
+
 /// HMAC (RFC 2104) from its definition.
-fn hmac_sha256(secret: &[u8], message: &[u8]) -> sha2::digest::Output<Sha256> {
+fn hmac_sha256(secret: &[u8], message: [&[u8]; 3]) -> sha2::digest::Output<Sha256> {
     let mut key = [0; 64];
     if secret.len() > key.len() {
         key[..32].copy_from_slice(&Sha256::digest(secret));
     } else {
         key[..secret.len()].copy_from_slice(secret);
     }
-    let inner = Sha256::new().chain_update(key.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(key.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize()
+    let (inner, outer) = (key.map(|byte| byte ^ 0x36), key.map(|byte| byte ^ 0x5c));
+    let inner_digest = sha256([inner.as_slice()].into_iter().chain(message));
+    sha256([outer.as_slice(), &inner_digest])
 }
 
 #[cfg(test)]

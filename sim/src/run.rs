@@ -60,17 +60,18 @@ fn judge_run(
     let accounts = faults.accounts();
     let judged = |expect: &&Expect| {
         let index = recorder.stretches.iter().position(|stretch| stretch.span == expect.during).unwrap_or(0);
-        judge(expect, &Measured { metrics: &measured[index], unsupported: &unsupported, faults: &accounts })
+        let (metrics, whole) = (&measured[index], &measured[0]);
+        judge(expect, &Measured { metrics, whole, unsupported: &unsupported, faults: &accounts })
     };
     let expectations: Vec<Expectation> = expects.iter().map(judged).collect();
     let invariants = oracles.findings();
-    let role = if scenario.judge.contains(&setting.hook) { Role::Judged } else { Role::Reference };
+    let role = role(scenario, setting.hook);
     let outcome = Outcome {
         hook: setting.hook,
         role,
         seed: setting.seed,
         digest: digest.value(),
-        verdict: verdict(role, &expectations, &invariants),
+        verdict: if hook_calls == 0 { Verdict::Inconclusive } else { verdict(role, &expectations, &invariants) },
         metrics: measured.into_iter().next().unwrap_or_default(),
         unsupported,
         expectations,
@@ -84,6 +85,16 @@ fn judge_run(
         events,
     };
     (outcome, recordings)
+}
+
+/// A hook that the file does not name is judged by the default rule: all but the two programs are.
+fn role(scenario: &Scenario, hook: HookKind) -> Role {
+    let is_named = scenario.hooks.contains(&hook);
+    if scenario.judge.contains(&hook) || !is_named && hook == HookKind::Hardened {
+        Role::Judged
+    } else {
+        Role::Reference
+    }
 }
 
 fn quantiles(stretch: &Stretch) -> Vec<(u32, u64)> {

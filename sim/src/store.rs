@@ -17,16 +17,27 @@ use crate::slab::{Key, Slab};
 
 /// A command on its way through the store.
 #[derive(Clone, Debug)]
-pub struct Operation {
+struct Operation {
+    instance: u16,
+    process: u32,
+    ticket: Ticket,
+    stage: Stage,
+    fact: Option<Fact>,
+}
+
+/// A command that is answered.
+#[derive(Clone, Debug)]
+pub struct Acknowledged {
     /// The instance that sent it.
     pub instance: u16,
     /// That instance's process; a reply to another process is nobody's.
     pub process: u32,
     /// Names the reply.
     pub ticket: Ticket,
-    stage: Stage,
-    /// What the world learns when it is durable.
-    fact: Option<Fact>,
+    /// The reply.
+    pub reply: Reply,
+    /// What the world learns, as it is durable.
+    pub fact: Option<Fact>,
 }
 
 #[derive(Clone, Debug)]
@@ -129,17 +140,16 @@ impl SimStore {
     }
 
     /// A command is answered; what it changed is durable from here on.
-    pub fn acknowledge(&mut self, key: Key) -> Option<(Operation, Reply, Option<Fact>)> {
-        let mut operation = self.operations.remove(key)?;
+    pub fn acknowledge(&mut self, key: Key) -> Option<Acknowledged> {
+        let Operation { instance, process, ticket, stage, fact } = self.operations.remove(key)?;
         while self.journal.front().is_some_and(|(owner, _)| *owner == key) {
             self.journal.pop_front();
         }
-        let stage = std::mem::replace(&mut operation.stage, Stage::Done(Reply::Unknown));
-        let fact = operation.fact.take();
-        match stage {
-            Stage::Done(reply) => Some((operation, reply, fact)),
-            Stage::Sent(_) => Some((operation, Reply::Unknown, None)),
-        }
+        let reply = match stage {
+            Stage::Done(reply) => reply,
+            Stage::Sent(_) => Reply::Unknown,
+        };
+        Some(Acknowledged { instance, process, ticket, reply, fact })
     }
 
     /// The store crashes: what is not durable vanishes, and nobody is told what became of it. Returns how many commits
@@ -230,7 +240,7 @@ mod tests {
         let mut store = store();
         let kept = store.send(0, 0, Ticket(0), admit(0));
         assert!(store.execute(kept, Instant::ORIGIN));
-        let (_, reply, fact) = store.acknowledge(kept).unwrap();
+        let Acknowledged { reply, fact, .. } = store.acknowledge(kept).unwrap();
         assert!(matches!(reply, Reply::Committed { .. }));
         assert_eq!(fact, Some(Fact::Exposed { user: 0, variant: VariantIndex::new(1) }));
         let before = store.image.clone();
@@ -246,7 +256,7 @@ mod tests {
         assert_eq!(store.image.variant(UserHandle(1)), None);
         assert_eq!(store.image.grant_state(UserHandle(0)), Some(GrantState::Pending));
         for key in lost {
-            let (_, reply, fact) = store.acknowledge(key).unwrap();
+            let Acknowledged { reply, fact, .. } = store.acknowledge(key).unwrap();
             assert_eq!((reply, fact), (Reply::Unknown, None));
         }
     }

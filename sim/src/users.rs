@@ -93,3 +93,21 @@ pub fn ordinal(count: u16, now: Instant) -> u64 {
 pub fn name(index: u32) -> String {
     format!("user-{index}")
 }
+
+/// Renders the same name without allocating.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NameBuffer {
+    bytes: [u8; 15],
+}
+
+impl NameBuffer {
+    /// The name of user number `index`.
+    pub fn render(&mut self, index: u32) -> &[u8] {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(index).as_bytes();
+        let length = 5 + digits.len();
+        self.bytes[..5].copy_from_slice(b"user-");
+        self.bytes[5..length].copy_from_slice(digits);
+        &self.bytes[..length]
+    }
+}

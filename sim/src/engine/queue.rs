@@ -28,6 +28,7 @@ pub struct EventQueue<E> {
     current: Vec<(u64, E)>,
     /// A spare buffer, so that emptying a bucket does not free its memory.
     spare: Vec<(u64, E)>,
+    dropped: u64,
 }
 
 impl<E> Default for EventQueue<E> {
@@ -47,6 +48,7 @@ impl<E> EventQueue<E> {
             buckets: std::iter::repeat_with(Vec::new).take(LEVELS * SLOTS).collect(),
             current: Vec::new(),
             spare: Vec::new(),
+            dropped: 0,
         }
     }
 
@@ -71,9 +73,20 @@ impl<E> EventQueue<E> {
         self.place(at.as_nanos().max(self.now), event);
     }
 
+    /// Events that [`EventQueue::pop_if`] dropped.
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
     /// Takes the next event and moves time to it.
     pub fn pop(&mut self) -> Option<(Instant, E)> {
-        if self.current.is_empty() && !self.refill() {
+        self.pop_if(|_| true)
+    }
+
+    /// Takes the next event and moves time to it. Events for which `matters` says no may be dropped on the way; it must
+    /// never say yes again for an event for which it once said no.
+    pub fn pop_if(&mut self, matters: impl Fn(&E) -> bool) -> Option<(Instant, E)> {
+        if self.current.is_empty() && !self.refill(matters) {
             return None;
         }
         let (at, event) = self.current.pop()?;
@@ -92,7 +105,7 @@ impl<E> EventQueue<E> {
     }
 
     /// Moves the earliest events to `current`.
-    fn refill(&mut self) -> bool {
+    fn refill(&mut self, matters: impl Fn(&E) -> bool) -> bool {
         loop {
             if self.levels == 0 {
                 return false;
@@ -111,7 +124,14 @@ impl<E> EventQueue<E> {
                 return true;
             }
             let mut events = mem::replace(bucket, mem::take(&mut self.spare));
-            self.now = events.iter().map(|(at, _)| *at).min().expect("an occupied bucket holds an event");
+            let before = events.len();
+            events.retain(|(_, event)| matters(event));
+            let dropped = before - events.len();
+            self.len -= dropped;
+            self.dropped += dropped as u64;
+            if let Some(earliest) = events.iter().map(|(at, _)| *at).min() {
+                self.now = earliest;
+            }
             for (at, event) in events.drain(..) {
                 self.place(at, event);
             }
@@ -152,6 +172,19 @@ mod tests {
         queue.pop();
         queue.push(Instant::from_nanos(20), 2);
         assert_eq!(queue.pop(), Some((Instant::from_nanos(50), 2)));
+    }
+
+    #[test]
+    fn an_event_that_no_longer_matters_may_be_dropped_and_the_others_keep_their_order() {
+        let mut queue = EventQueue::new();
+        for n in 0..1_000 {
+            queue.push(Instant::from_nanos(1_000_000 + n % 7), n);
+        }
+        let popped: Vec<u64> = std::iter::from_fn(|| queue.pop_if(|n| n % 3 > 0)).map(|(_, n)| n).collect();
+        let mut expected: Vec<u64> = (0..1_000).filter(|n| n % 3 > 0).collect();
+        expected.sort_by_key(|n| n % 7);
+        assert_eq!((popped, queue.dropped()), (expected, 334));
+        assert!(queue.is_empty());
     }
 
     proptest! {

@@ -72,8 +72,6 @@ pub struct Allocation {
     pub switched_users: u64,
     /// Users in both groups, or control-first with an effect.
     pub contaminated_users: u64,
-    /// See `audit.unexposed-effects`: users with an effect and no exposure.
-    pub unexposed_effects: u64,
     /// The worst users by held ÷ own cap, worst first.
     pub worst: Vec<WorstUser>,
 }
@@ -110,7 +108,6 @@ fn count(allocation: &mut Allocation, user: &User, entitlements: &Entitlements) 
     allocation.max_grants = allocation.max_grants.max(user.effects);
     allocation.switched_users += u64::from(user.is(User::SWITCHED));
     if !user.is_exposed() {
-        allocation.unexposed_effects += u64::from(user.effects);
         return;
     }
     allocation.exposed += 1;

@@ -89,7 +89,6 @@ impl Values {
         self.count(Metric::GroupSwitchingUsers, allocation.switched_users);
         self.ratio(Metric::GroupSwitchingRate, allocation.switched_users, allocation.exposed);
         self.ratio(Metric::ExperimentContaminatedRate, allocation.contaminated_users, allocation.exposed);
-        self.count(Metric::AuditUnexposedEffects, allocation.unexposed_effects);
     }
 
     fn switching(&mut self, recorder: &Recorder, stretch: &Stretch) {
@@ -146,6 +145,10 @@ impl Values {
             }
         }
         self.count(Metric::GrantBacklogPeak, stretch.backlog_peak);
+        self.count(Metric::GrantParked, stretch.parked);
+        self.count(Metric::GrantRejected, stretch.rejected);
+        self.count(Metric::AuditUnexplained, stretch.false_acks);
+        self.count(Metric::AuditUnexposedEffects, stretch.unexposed_effects);
         self.count(Metric::ExposureLogged, stretch.exposures);
         self.count(Metric::ExposureDuplicates, stretch.duplicates);
     }
@@ -154,9 +157,6 @@ impl Values {
         if let Some(allocation) = &stretch.allocation {
             self.ratio(Metric::UpstreamAmplification, stretch.calls, allocation.entitled_called);
         }
-        self.count(Metric::GrantParked, recorder.parked);
-        self.count(Metric::GrantRejected, recorder.rejected);
-        self.count(Metric::AuditUnexplained, recorder.false_acks);
         if let Some(mismatches) = recorder.mismatches {
             self.count(Metric::AssignmentMismatchUsers, mismatches);
         }

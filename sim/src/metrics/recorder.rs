@@ -47,6 +47,14 @@ pub struct Stretch {
     pub peak_rps: u64,
     /// Most open entitlements at once.
     pub backlog_peak: u64,
+    /// Grants parked with evidence.
+    pub parked: u64,
+    /// Grants rejected.
+    pub rejected: u64,
+    /// 2xx answers with no effect of their request or key.
+    pub false_acks: u64,
+    /// Effects of users who had not been exposed by then.
+    pub unexposed_effects: u64,
     /// Visits' waits, in microseconds.
     pub latency_us: Histogram<u64>,
     /// First treated exposure to first effect, in microseconds.
@@ -72,6 +80,10 @@ impl Stretch {
             goodput: 0,
             peak_rps: 0,
             backlog_peak: 0,
+            parked: 0,
+            rejected: 0,
+            false_acks: 0,
+            unexposed_effects: 0,
             latency_us: histogram(),
             delay_us: histogram(),
             allocation: None,
@@ -179,6 +191,15 @@ pub struct EffectSeen {
     pub is_wanted: bool,
 }
 
+/// How a hook gives a grant up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// With evidence, for a human.
+    Parked,
+    /// The service refused it for good.
+    Rejected,
+}
+
 /// The recorder of one run.
 #[derive(Clone, Debug)]
 pub struct Recorder {
@@ -196,14 +217,8 @@ pub struct Recorder {
     pub recovery: Option<Recovery>,
     /// Entitlements that are neither delivered nor closed.
     pub backlog: u64,
-    /// Grants parked with evidence.
-    pub parked: u64,
-    /// Grants rejected.
-    pub rejected: u64,
     /// Users whose first variant is not the specified one; `None` if the hook does not claim it.
     pub mismatches: Option<u64>,
-    /// 2xx answers with no effect of their request or key.
-    pub false_acks: u64,
     reached: [u64; Reached::ALL.len()],
     series: [Vec<u64>; Counted::ALL.len()],
     bin: Duration,
@@ -225,10 +240,7 @@ impl Recorder {
             overload: Overload::default(),
             recovery,
             backlog: 0,
-            parked: 0,
-            rejected: 0,
             mismatches: None,
-            false_acks: 0,
             reached: [0; Reached::ALL.len()],
             series: [const { Vec::new() }; Counted::ALL.len()],
             bin,
@@ -377,7 +389,11 @@ impl Recorder {
         let user = &mut self.users[effect.user as usize];
         user.effects = user.effects.saturating_add(1);
         user.granted_units = user.granted_units.saturating_add(effect.units);
-        let is_entitled = user.is_exposed() && entitlements.of(user.first_variant).is_some();
+        if !user.is_exposed() {
+            self.during(now).for_each(|stretch| stretch.unexposed_effects += 1);
+            return;
+        }
+        let is_entitled = entitlements.of(user.first_variant).is_some();
         if !is_entitled || user.is(User::DELIVERED) {
             return;
         }
@@ -395,6 +411,11 @@ impl Recorder {
         }
     }
 
+    /// The service said yes and did nothing.
+    pub fn false_ack(&mut self, now: Instant) {
+        self.during(now).for_each(|stretch| stretch.false_acks += 1);
+    }
+
     /// Units were refused for good.
     pub fn refused(&mut self, user: u32, units: u32) {
         let user = self.user_mut(user);
@@ -402,7 +423,13 @@ impl Recorder {
     }
 
     /// The hook gave a grant up, with evidence or by rejection.
-    pub fn closed(&mut self, user: u32) {
+    pub fn closed(&mut self, now: Instant, user: u32, how: Closing) {
+        for stretch in self.during(now) {
+            match how {
+                Closing::Parked => stretch.parked += 1,
+                Closing::Rejected => stretch.rejected += 1,
+            }
+        }
         let user = &mut self.users[user as usize];
         let is_entitled = user.is_exposed() && self.entitlements.of(user.first_variant).is_some();
         let was_open = is_entitled && !user.is(User::DELIVERED) && !user.is(User::CLOSED);

@@ -413,7 +413,7 @@ pub enum Targets {
 }
 
 /// One target of a fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// Instance number, from 0 (`app-1` is 0).
     Instance(u16),

@@ -16,6 +16,7 @@ use hookproof_core::time::Instant;
 
 use super::{Call, Input, Output, Shown};
 use crate::network::Patience;
+use crate::users::NameBuffer;
 
 /// The token of the one timer a hook has.
 const TIMER: u64 = 0;
@@ -82,30 +83,31 @@ impl Hardened {
             if let Some(entry) = self.recorded.as_mut().and_then(|recorded| recorded.last_mut()) {
                 entry.outputs.push(output.clone());
             }
-            outputs.push(self.translate(output));
+            outputs.push(translate(output));
         }
         if let Some(at) = self.hook.next_deadline(mono).filter(|at| *at < self.timer_at) {
             self.timer_at = at;
             outputs.push(Output::SetTimer { at, token: TIMER });
         }
     }
+}
 
-    fn translate(&self, output: hook::Output) -> Output {
-        match output {
-            hook::Output::Answer(VisitToken(visit), answer) => Output::Answer { visit, answer: shown(answer) },
-            hook::Output::Store(commit) => Output::Store(commit),
-            hook::Output::Audit(event) => Output::Audit(event),
-            hook::Output::Send(send) => {
-                let user = u32::try_from(send.request.user.0).expect("users are numbered by u32 in the simulator");
-                Output::Call(Call {
-                    token: send.attempt.to_bits(),
-                    user,
-                    units: send.request.units,
-                    key: Some(*send.request.key.as_bytes()),
-                    patience: Patience::Total { connect: send.connect_timeout, attempt: send.attempt_timeout },
-                    visit: None,
-                })
-            }
+/// One of the core's outputs in the world's words.
+fn translate(output: hook::Output) -> Output {
+    match output {
+        hook::Output::Answer(VisitToken(visit), answer) => Output::Answer { visit, answer: shown(answer) },
+        hook::Output::Store(commit) => Output::Store(commit),
+        hook::Output::Audit(event) => Output::Audit(event),
+        hook::Output::Send(send) => {
+            let user = u32::try_from(send.request.user.0).expect("users are numbered by u32 in the simulator");
+            Output::Call(Call {
+                token: send.attempt.to_bits(),
+                user,
+                units: send.request.units,
+                key: Some(*send.request.key.as_bytes()),
+                patience: Patience::Total { connect: send.connect_timeout, attempt: send.attempt_timeout },
+                visit: None,
+            })
         }
     }
 }
@@ -115,11 +117,11 @@ pub fn feed(hook: &mut Hook, mono: Instant, input: Input) {
     match input {
         Input::Started => hook.handle_input(mono, hook::Input::Started),
         Input::Visit { visit, user, .. } => {
-            let mut buffer = UserName::default();
+            let mut name = NameBuffer::default();
             let input = hook::Input::Visit {
                 visit: VisitToken(visit),
                 user: UserHandle(u64::from(user)),
-                user_id: buffer.of(user),
+                user_id: name.render(user),
             };
             hook.handle_input(mono, input);
         }
@@ -138,21 +140,5 @@ fn shown(answer: VisitAnswer) -> Shown {
         VisitAnswer::NotEnrolled { variant } => Shown::Unrecorded(variant),
         VisitAnswer::Provisional { variant } => Shown::Provisional(variant),
         VisitAnswer::Invalid(_) => Shown::Error,
-    }
-}
-
-/// Renders `user-N` without allocating.
-#[derive(Default)]
-struct UserName {
-    bytes: [u8; 15],
-}
-
-impl UserName {
-    fn of(&mut self, user: u32) -> &[u8] {
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(user).as_bytes();
-        self.bytes[..5].copy_from_slice(b"user-");
-        self.bytes[5..5 + digits.len()].copy_from_slice(digits);
-        &self.bytes[..5 + digits.len()]
     }
 }

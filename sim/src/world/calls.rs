@@ -47,6 +47,13 @@ enum Sender {
     Network,
 }
 
+impl Call {
+    /// Whether the client waits.
+    pub(super) fn has_client(&self) -> bool {
+        self.client == Client::Waits
+    }
+}
+
 /// The client's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Client {
@@ -155,7 +162,7 @@ impl World<'_> {
     }
 
     pub(super) fn on_arrives(&mut self, now: Instant, key: Key) {
-        let Some(call) = self.calls.get(key).copied() else { return };
+        let Some(request) = self.calls.get(key).map(|call| call.request) else { return };
         if self.is_touched(Class::QuotaHang, key) {
             self.let_go(key);
             return;
@@ -165,7 +172,7 @@ impl World<'_> {
             return self.reply(now, key, answer);
         }
         let is_unavailable = self.is_touched(Class::QuotaUnavailable, key);
-        let refusal = if is_unavailable { Some(Status::UNAVAILABLE) } else { self.quota.refuses(&call.request) };
+        let refusal = if is_unavailable { Some(Status::UNAVAILABLE) } else { self.quota.refuses(&request) };
         if let Some(status) = refusal {
             return self.reply(now, key, well_formed(status));
         }
@@ -176,12 +183,12 @@ impl World<'_> {
     /// Idle workers take what waits.
     fn work(&mut self, now: Instant) {
         while let Some(key) = self.quota.next_to_begin() {
-            let Some(call) = self.calls.get(key).copied() else { continue };
+            let Some(&Call { request, number, .. }) = self.calls.get(key) else { continue };
             let wall = self.quota.clock.wall(now);
-            match self.quota.begin(wall, &call.request) {
+            match self.quota.begin(wall, &request) {
                 Begun::Answered(status) => self.reply(now, key, well_formed(status)),
                 Begun::Working => {
-                    let time = self.service_time(key, &call);
+                    let time = self.service_time(key, request.user, number);
                     self.queue.push(now + time, Event::Served(key));
                 }
             }
@@ -189,8 +196,8 @@ impl World<'_> {
         self.recorder.overload.set(now, self.quota.queued() as f64 > self.capacity);
     }
 
-    fn service_time(&mut self, key: Key, call: &Call) -> Duration {
-        let draws = || self.draws.draw(Concern::Service, u64::from(call.request.user), call.number);
+    fn service_time(&mut self, key: Key, user: u32, number: u64) -> Duration {
+        let draws = || self.draws.draw(Concern::Service, u64::from(user), number);
         let time = seed::latency(self.scenario.upstream.service_time, draws);
         if let Some(FaultKind::QuotaSlow { factor }) = self.touch(Class::QuotaSlow, key) {
             return seed::scale(time, *factor);
@@ -212,7 +219,9 @@ impl World<'_> {
         let held = self.quota.base() + self.recorder.user(call.request.user).granted_units;
         let finished = self.quota.finish(&call.request, held, mishap);
         self.account(now, &call, finished);
-        self.recorder.false_acks += u64::from(mishap == Mishap::FalseAck && !finished.is_replay);
+        if mishap == Mishap::FalseAck && !finished.is_replay {
+            self.recorder.false_ack(now);
+        }
         self.answer_served(now, key, finished);
         if finished.effect.is_some() && self.is_alive(call.instance, call.process) {
             self.crashes_at(now, Moment::Applied, call.instance, call.request.user, call.number);
@@ -291,7 +300,7 @@ impl World<'_> {
     }
 
     pub(super) fn on_answered(&mut self, now: Instant, key: Key) {
-        let Some(Call { service: Service::Answers(answer), .. }) = self.calls.get(key).copied() else { return };
+        let Some(&Call { service: Service::Answers(answer), .. }) = self.calls.get(key) else { return };
         self.client_done(now, key, answer);
     }
 
@@ -305,16 +314,16 @@ impl World<'_> {
     fn client_done(&mut self, now: Instant, key: Key, answer: Answer) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.client = Client::Gone;
-        let call = *call;
+        let Call { request, number, instance, token, .. } = *call;
         if call.service != Service::Works {
             self.calls.remove(key);
         }
         self.in_flight -= 1;
-        let user = u64::from(call.request.user);
-        self.digest.event(Kind::Answer, now, user, call.number << 16 | u64::from(code(answer)));
+        let user = u64::from(request.user);
+        self.digest.event(Kind::Answer, now, user, number << 16 | u64::from(code(answer)));
         self.outcomes += 1;
-        let [draw, _] = self.draws.draw(Concern::Answer, user, call.number);
-        self.feed(now, call.instance, Input::Answered { token: call.token, answer, draw });
+        let [draw, _] = self.draws.draw(Concern::Answer, user, number);
+        self.feed(now, instance, Input::Answered { token, answer, draw });
     }
 
     /// The clients of a process that has ended are gone; the service goes on.

@@ -14,6 +14,19 @@ const FLEET: u32 = u32::MAX;
 /// How long an instance is down for a new version where the fleet has no downtime of its own.
 const DEPLOY_DOWNTIME: Duration = Duration::from_secs(2);
 
+/// A roll-out: how long it takes in all, how long each instance is down, and what causes it.
+#[derive(Clone, Copy, Debug)]
+struct Roll {
+    length: Duration,
+    downtime: Duration,
+    cause: u32,
+}
+
+/// Names a fault's start in draws, in the 56 bits they have: the time in units of 256 ns.
+const fn start_name(now: Instant) -> u64 {
+    now.as_nanos() >> 8
+}
+
 /// Which edge of a fault's stretch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Edge {
@@ -45,26 +58,47 @@ impl World<'_> {
 
     pub(super) fn on_fleet_restarts(&mut self, now: Instant) {
         let Some(restart) = &self.scenario.fleet.restart else { return };
-        let gap = match restart.mode {
+        let instances: Vec<u16> = (0..self.scenario.fleet.instances).collect();
+        let length = match restart.mode {
             RestartMode::AllAtOnce => Duration::ZERO,
-            RestartMode::Rolling => restart.downtime,
+            RestartMode::Rolling => restart.downtime * u32::from(self.scenario.fleet.instances),
         };
-        self.roll(now, gap, restart.downtime, FLEET);
+        self.roll(now, &instances, Roll { length, downtime: restart.downtime, cause: FLEET });
     }
 
-    /// Takes all instances down in turn, `gap` apart.
-    fn roll(&mut self, now: Instant, gap: Duration, downtime: Duration, fault: u32) {
-        let instances = self.scenario.fleet.instances;
-        self.recorder.rolling(now + gap * u32::from(instances) + downtime);
-        for instance in 0..instances {
-            self.queue.push(now + gap * u32::from(instance), Event::GoesDown { instance, fault });
+    /// Takes instances down in turn, evenly, so that the last is up again when the roll-out's length is over.
+    fn roll(&mut self, now: Instant, instances: &[u16], roll: Roll) {
+        let steps = u32::try_from(instances.len()).expect("instances are numbered by u16").saturating_sub(1);
+        let gap = roll.length.saturating_sub(roll.downtime) / steps.max(1);
+        // All starts of a roll-out are one restart, the last one included.
+        self.recorder.rolling(now + gap * steps + roll.downtime + Duration::from_nanos(1));
+        for (instance, step) in instances.iter().zip(0..) {
+            self.queue.push(now + gap * step, Event::GoesDown { instance: *instance, fault: roll.cause });
         }
     }
 
+    /// Begins a fault's roll-out on the instances it is aimed at, if its probability lets it.
+    fn roll_fault(&mut self, now: Instant, index: usize, downtime: Duration) {
+        if self.happens(now, index) {
+            let length = self.faults.fault(index).length;
+            let cause = u32::try_from(index).expect("a scenario file holds fewer than 2^32 faults");
+            self.roll(now, &self.target_instances(index), Roll { length, downtime, cause });
+        }
+    }
+
+    /// Whether a fault that happens as a whole does so at this start.
+    fn happens(&mut self, now: Instant, index: usize) -> bool {
+        self.faults.take(index, 0, start_name(now))
+    }
+
+    /// How long an instance is down for a new version.
+    fn deploy_downtime(&self) -> Duration {
+        self.scenario.fleet.restart.as_ref().map_or(DEPLOY_DOWNTIME, |restart| restart.downtime)
+    }
+
     pub(super) fn on_goes_down(&mut self, now: Instant, instance: u16, fault: u32) {
-        let fleet_downtime = self.scenario.fleet.restart.as_ref().map(|restart| restart.downtime);
         let cause = self.scenario.faults.get(fault as usize).map(|fault| &fault.kind);
-        let mut downtime = fleet_downtime.unwrap_or(DEPLOY_DOWNTIME);
+        let mut downtime = self.deploy_downtime();
         if let Some(FaultKind::ProcessRollingRestart { downtime: own }) = cause {
             downtime = *own;
         }
@@ -86,21 +120,10 @@ impl World<'_> {
             | FaultKind::ClockFreeze => self.change_clocks(now, index, &fault.kind, Edge::Start),
             FaultKind::ProcessCrash { downtime, when: None } => self.crash_targets(now, index, downtime),
             FaultKind::ProcessPause { when: None } => self.pause_targets(now, index),
-            FaultKind::ProcessRollingRestart { downtime } => {
-                self.faults.take(index, 0, now.as_nanos() >> 20);
-                self.roll(now, downtime, downtime, u32::try_from(index).unwrap_or(FLEET));
-            }
-            FaultKind::ProcessDeploy { .. } => {
-                self.faults.take(index, 0, now.as_nanos() >> 20);
-                let gap = fault.length / u32::from(self.scenario.fleet.instances);
-                self.roll(now, gap, Duration::ZERO, u32::try_from(index).unwrap_or(FLEET));
-            }
-            FaultKind::QuotaRestart => {
-                self.faults.take(index, 0, now.as_nanos() >> 20);
-                self.quota.lose_keys();
-            }
-            FaultKind::StoreOutage => {
-                self.faults.take(index, 0, now.as_nanos() >> 20);
+            FaultKind::ProcessRollingRestart { downtime } => self.roll_fault(now, index, downtime),
+            FaultKind::ProcessDeploy { .. } => self.roll_fault(now, index, self.deploy_downtime()),
+            FaultKind::QuotaRestart if self.happens(now, index) => self.quota.lose_keys(),
+            FaultKind::StoreOutage if self.happens(now, index) => {
                 self.store.crash();
             }
             _ => {}
@@ -132,7 +155,7 @@ impl World<'_> {
 
     fn crash_targets(&mut self, now: Instant, index: usize, downtime: Duration) {
         for instance in self.target_instances(index) {
-            if self.is_up(instance) && self.faults.take(index, u64::from(instance), now.as_nanos() >> 20) {
+            if self.is_up(instance) && self.faults.take(index, u64::from(instance), start_name(now)) {
                 self.recorder.reach(Reached::Crashes);
                 self.crash(now, instance);
                 self.queue.push(now + downtime, Event::ComesUp(instance));
@@ -142,22 +165,37 @@ impl World<'_> {
 
     fn pause_targets(&mut self, now: Instant, index: usize) {
         for instance in self.target_instances(index) {
-            if self.faults.take(index, u64::from(instance), now.as_nanos() >> 20) {
+            if self.faults.take(index, u64::from(instance), start_name(now)) {
                 self.recorder.reach(Reached::ProcessPauses);
                 self.pause(instance, index);
             }
         }
     }
 
+    /// Whether a fault that starts moves this clock; if so, its end will move it back.
+    fn touches_clock(&mut self, now: Instant, index: usize, target: Target) -> bool {
+        let who = match target {
+            Target::Instance(instance) => u64::from(instance),
+            Target::Store => 1 << 16,
+            Target::Quota => 2 << 16,
+        };
+        let is_hit = self.faults.targets(index, target) && self.faults.take(index, who, start_name(now));
+        if is_hit {
+            self.moved_clocks.insert((index, target));
+            self.recorder.reach(Reached::ClockChanges);
+        }
+        is_hit
+    }
+
     fn change_clocks(&mut self, now: Instant, index: usize, kind: &FaultKind, edge: Edge) {
         let instances = (0..self.scenario.fleet.instances).map(Target::Instance);
         for target in instances.chain([Target::Store, Target::Quota]) {
-            if !self.faults.targets(index, target) {
+            let is_due = match edge {
+                Edge::Start => self.touches_clock(now, index, target),
+                Edge::End => self.moved_clocks.remove(&(index, target)),
+            };
+            if !is_due {
                 continue;
-            }
-            if edge == Edge::Start {
-                self.faults.take(index, 0, now.as_nanos() >> 20);
-                self.recorder.reach(Reached::ClockChanges);
             }
             let clock = match target {
                 Target::Instance(instance) => &mut self.instances[usize::from(instance)].clock,

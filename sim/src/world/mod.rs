@@ -15,6 +15,7 @@ mod faulting;
 mod processes;
 mod visits;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +24,14 @@ use hookproof_core::time::Instant;
 
 use self::calls::Call;
 use self::processes::Instance;
-use self::visits::Visit;
+use self::visits::{OpenProcess, Visit};
 use crate::digest::Digest;
 use crate::engine::EventQueue;
 use crate::fault::{self, Faults};
 use crate::metrics::recorder::{Recorder, Recovery};
 use crate::oracle::{Oracles, Rule};
 use crate::quota_service::QuotaService;
-use crate::scenario::{HookKind, Scenario, Span};
+use crate::scenario::{HookKind, Scenario, Span, Target};
 use crate::seed::Draws;
 use crate::slab::{Key, Slab};
 use crate::store::SimStore;
@@ -139,8 +140,7 @@ pub(crate) struct World<'s> {
     draws: Draws,
     queue: EventQueue<Event>,
     arrivals: Arrivals,
-    /// Arrivals so far of each open process.
-    open_arrivals: Vec<u64>,
+    open_processes: Vec<OpenProcess>,
     visits: Slab<Visit>,
     calls: Slab<Call>,
     /// Requests whose client waits.
@@ -155,6 +155,8 @@ pub(crate) struct World<'s> {
     capacity: f64,
     store: SimStore,
     faults: Faults,
+    /// Clocks that a fault has moved, with the fault.
+    moved_clocks: BTreeSet<(usize, Target)>,
     recorder: Recorder,
     oracles: Oracles,
     digest: Digest,
@@ -183,7 +185,7 @@ impl<'s> World<'s> {
             setting,
             draws,
             queue: EventQueue::new(),
-            open_arrivals: vec![0; usize::from(arrivals.open_count())],
+            open_processes: vec![OpenProcess::default(); usize::from(arrivals.open_count())],
             arrivals,
             visits: Slab::default(),
             calls: Slab::default(),
@@ -195,6 +197,7 @@ impl<'s> World<'s> {
             capacity: scenario.upstream.capacity_per_second(),
             store: SimStore::new(scenario),
             faults: Faults::new(scenario, draws),
+            moved_clocks: BTreeSet::new(),
             recorder,
             oracles: Oracles::default(),
             digest: Digest::default(),
@@ -210,7 +213,7 @@ impl<'s> World<'s> {
     pub fn run(mut self, progress: &mut dyn FnMut(f64)) -> Finished {
         self.begin();
         let end = Instant::ORIGIN + self.scenario.duration + self.scenario.calm;
-        while let Some((at, event)) = self.queue.pop() {
+        while let Some((at, event)) = self.next_event() {
             if at >= end {
                 break;
             }
@@ -222,6 +225,31 @@ impl<'s> World<'s> {
         }
         progress(1.0);
         self.finish(end)
+    }
+
+    /// The next event. Most timeouts are over long before their time; those are dropped on the way.
+    fn next_event(&mut self) -> Option<(Instant, Event)> {
+        let Self { queue, visits, calls, .. } = self;
+        queue.pop_if(|event| match event {
+            Event::Deadline(visit) => visits.get(*visit).is_some(),
+            Event::GivesUp(call) => calls.get(*call).is_some_and(Call::has_client),
+            Event::Visit(_)
+            | Event::Arrival(_)
+            | Event::Try(_)
+            | Event::Timer { .. }
+            | Event::StoreExecutes(_)
+            | Event::StoreAnswers(_)
+            | Event::Arrives(_)
+            | Event::Served(_)
+            | Event::Answered(_)
+            | Event::FaultStarts(_)
+            | Event::FaultEnds(_)
+            | Event::FleetRestarts
+            | Event::GoesDown { .. }
+            | Event::ComesUp(_)
+            | Event::StretchEnds(_)
+            | Event::StormEnds => true,
+        })
     }
 
     fn begin(&mut self) {
@@ -270,7 +298,12 @@ impl<'s> World<'s> {
 
     fn finish(mut self, end: Instant) -> Finished {
         self.recorder.overload.set(end, false);
-        self.recorder.stretch_ended(0, self.scenario);
+        for index in 0..self.recorder.stretches.len() {
+            // Stretches that end with the run have had no event of their own.
+            if self.recorder.stretches[index].allocation.is_none() {
+                self.recorder.stretch_ended(index, self.scenario);
+            }
+        }
         for instance in 0..self.instances.len() {
             self.keep_recording(instance);
         }
@@ -282,7 +315,7 @@ impl<'s> World<'s> {
             store: self.store,
             digest: self.digest,
             hook_calls: self.hook_calls,
-            events: self.events,
+            events: self.events + self.queue.dropped(),
             recordings: self.recordings,
         }
     }

@@ -20,11 +20,12 @@ use crate::clock::Clock;
 use crate::digest::Kind;
 use crate::fault::Class;
 use crate::metrics::reached::Reached;
+use crate::metrics::recorder::Closing;
 use crate::oracle::{self, Rule};
 use crate::scenario::{FaultKind, HookKind, Moment};
 use crate::seed::{self, Concern};
 use crate::slab::Key;
-use crate::store::Fact;
+use crate::store::{Acknowledged, Fact};
 use crate::subject::{Clocks, Hardened, Input, Interpreter, LogSink, Original, Output, Published, Subject};
 
 /// An instance and its process.
@@ -238,12 +239,12 @@ impl World<'_> {
     }
 
     pub(super) fn on_store_answers(&mut self, now: Instant, key: Key) {
-        let Some((operation, reply, fact)) = self.store.acknowledge(key) else { return };
+        let Some(Acknowledged { instance, process, ticket, reply, fact }) = self.store.acknowledge(key) else { return };
         match fact {
             Some(Fact::Exposed { user, variant }) => {
                 self.expose(now, user, number_of(variant));
-                if self.is_alive(operation.instance, operation.process) {
-                    self.judge_assignment(now, operation.instance, user, number_of(variant));
+                if self.is_alive(instance, process) {
+                    self.judge_assignment(now, instance, user, number_of(variant));
                 }
             }
             Some(Fact::Settled { user, state }) => self.on_settled(now, user, state),
@@ -252,11 +253,10 @@ impl World<'_> {
         if matches!(reply, Reply::Refused | Reply::Unknown) {
             self.recorder.reach(Reached::StoreFailures);
         }
-        if self.is_alive(operation.instance, operation.process) {
-            let who = u64::from(operation.instance) << 32 | u64::from(operation.ticket.0);
+        if self.is_alive(instance, process) {
+            let who = u64::from(instance) << 32 | u64::from(ticket.0);
             let [draw, _] = self.draws.draw(Concern::Stored, who, now.as_nanos() >> 10);
-            let input = Input::Stored { ticket: operation.ticket, reply, draw };
-            self.feed(now, operation.instance, input);
+            self.feed(now, instance, Input::Stored { ticket, reply, draw });
         }
     }
 
@@ -283,14 +283,8 @@ impl World<'_> {
                     "recorded as delivered, and the ledger holds no effect".into()
                 });
             }
-            GrantState::Parked => {
-                self.recorder.parked += 1;
-                self.recorder.closed(user);
-            }
-            GrantState::Rejected => {
-                self.recorder.rejected += 1;
-                self.recorder.closed(user);
-            }
+            GrantState::Parked => self.recorder.closed(now, user, Closing::Parked),
+            GrantState::Rejected => self.recorder.closed(now, user, Closing::Rejected),
             GrantState::Pending | GrantState::Claimed => {}
         }
     }

@@ -2,7 +2,10 @@
 //!
 //! A try that is given up runs on in its process; its name is stale, so whatever it answers later reaches nobody.
 
+use std::hint::black_box;
+
 use hookproof_core::experiment::VariantIndex;
+use hookproof_core::store::UserHandle;
 use hookproof_core::time::Instant;
 
 use super::{Event, World};
@@ -29,6 +32,15 @@ pub(super) struct Visit {
     instance: Option<u16>,
 }
 
+/// Where an open arrival process is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OpenProcess {
+    /// Arrivals so far, the scheduled one included.
+    arrivals: u64,
+    /// Who arrives next; `None`: somebody new.
+    next_user: Option<u32>,
+}
+
 impl Visit {
     /// Names the try in draws.
     fn which(&self) -> u64 {
@@ -46,14 +58,32 @@ impl World<'_> {
             }
         }
         for process in 0..self.arrivals.open_count() {
-            let start = self.arrivals.open_start(process);
-            if let Some(at) = self.arrivals.next_open(start, process, 0) {
+            if let Some(at) = self.next_open(self.arrivals.open_start(process), process) {
                 self.queue.push(at, Event::Arrival(process));
             }
         }
     }
 
+    /// When the next arrival of an open process is, the one before being at `from`.
+    fn next_open(&mut self, from: Instant, process: u16) -> Option<Instant> {
+        let open = &mut self.open_processes[usize::from(process)];
+        let at = self.arrivals.next_open(from, process, open.arrivals)?;
+        open.arrivals += 1;
+        open.next_user = self.arrivals.open_user(process, open.arrivals);
+        if let Some(user) = open.next_user {
+            self.touch_user(user);
+        }
+        Some(at)
+    }
+
+    /// Reads what a visit of `user` will need, so that it is in the cache by then.
+    fn touch_user(&self, user: u32) {
+        black_box(self.recorder.user(user).visits);
+        black_box(self.store.image().grant_state(UserHandle(user.into())));
+    }
+
     pub(super) fn on_closed_arrival(&mut self, now: Instant, user: u32) {
+        self.touch_user(user);
         let number = self.begin_visit(now, user);
         let rate = self.recorder.user(user).rate;
         if let Some(at) = self.arrivals.next_visit(now, user, rate, number) {
@@ -62,15 +92,14 @@ impl World<'_> {
     }
 
     pub(super) fn on_open_arrival(&mut self, now: Instant, process: u16) {
-        let arrivals = &mut self.open_arrivals[usize::from(process)];
-        *arrivals += 1;
-        let n = *arrivals;
-        let user = self.arrivals.open_user(process, n).unwrap_or_else(|| {
+        let user = self.open_processes[usize::from(process)].next_user.unwrap_or_else(|| {
             self.recorder.users.push(User::NEW);
             u32::try_from(self.recorder.users.len() - 1).expect("limits keep users below 2^32")
         });
+        // The next user's record is on its way from memory while this visit is worked on.
+        let next_at = self.next_open(now, process);
         self.begin_visit(now, user);
-        if let Some(at) = self.arrivals.next_open(now, process, n) {
+        if let Some(at) = next_at {
             self.queue.push(at, Event::Arrival(process));
         }
     }

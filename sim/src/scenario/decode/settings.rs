@@ -159,6 +159,7 @@ pub(super) fn latency(parent: &mut Reader<'_>, key: &'static str) -> Option<Plac
     ];
     let distribution = match reader.node("distribution") {
         Some(_) => reader.get("distribution", units::choice("a distribution", names))?,
+        None if reader.has("p50") || reader.has("p99") => Distribution::Lognormal,
         None => Distribution::Constant,
     };
     let latency = distributed(&mut reader, distribution);
