@@ -223,7 +223,7 @@ fn reached(row: &Row<'_>) -> Vec<String> {
     }
     let spoken = |name: &str| name.replace(['-', '_'], " ");
     let met: Vec<String> =
-        counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{} {}", grouped(*n), spoken(name))).collect();
+        counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{} {}", spoken(name), grouped(*n))).collect();
     // Their names stand in the record; here they would bury what was reached.
     let missed = counts.values().filter(|count| **count == 0).count();
     let missed = (missed > 0).then(|| format!("never reached: {missed} of {}", counted(counts.len() as u64, "count")));
