@@ -1,1 +1,3 @@
-//! Criterion benchmarks of Hookproof; see `benches/` beside this file. The crate itself holds nothing.
+//! What the benchmarks of Hookproof share; see `benches/` beside this file for the benchmarks themselves.
+
+pub mod paired;

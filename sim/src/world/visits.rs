@@ -33,13 +33,16 @@ pub(super) struct Visit {
 }
 
 /// Where an open arrival process is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct OpenProcess {
-    /// Arrivals so far, the scheduled one included.
+    /// Arrivals so far.
     arrivals: u64,
-    /// Who arrives next; `None`: somebody new.
-    next_user: Option<u32>,
+    /// Who arrives next, last first; empty if every arrival is somebody new.
+    ahead: Vec<u32>,
 }
+
+/// How many arrivals of an open process are looked ahead.
+const LOOKAHEAD: u64 = 16;
 
 impl Visit {
     /// Names the try in draws.
@@ -58,32 +61,14 @@ impl World<'_> {
             }
         }
         for process in 0..self.arrivals.open_count() {
-            if let Some(at) = self.next_open(self.arrivals.open_start(process), process) {
+            let start = self.arrivals.open_start(process);
+            if let Some(at) = self.arrivals.next_open(start, process, 0) {
                 self.queue.push(at, Event::Arrival(process));
             }
         }
     }
 
-    /// When the next arrival of an open process is, the one before being at `from`.
-    fn next_open(&mut self, from: Instant, process: u16) -> Option<Instant> {
-        let open = &mut self.open_processes[usize::from(process)];
-        let at = self.arrivals.next_open(from, process, open.arrivals)?;
-        open.arrivals += 1;
-        open.next_user = self.arrivals.open_user(process, open.arrivals);
-        if let Some(user) = open.next_user {
-            self.touch_user(user);
-        }
-        Some(at)
-    }
-
-    /// Reads what a visit of `user` will need, so that it is in the cache by then.
-    fn touch_user(&self, user: u32) {
-        black_box(self.recorder.user(user).visits);
-        black_box(self.store.image().grant_state(UserHandle(user.into())));
-    }
-
     pub(super) fn on_closed_arrival(&mut self, now: Instant, user: u32) {
-        self.touch_user(user);
         let number = self.begin_visit(now, user);
         let rate = self.recorder.user(user).rate;
         if let Some(at) = self.arrivals.next_visit(now, user, rate, number) {
@@ -92,16 +77,31 @@ impl World<'_> {
     }
 
     pub(super) fn on_open_arrival(&mut self, now: Instant, process: u16) {
-        let user = self.open_processes[usize::from(process)].next_user.unwrap_or_else(|| {
-            self.recorder.users.push(User::NEW);
-            u32::try_from(self.recorder.users.len() - 1).expect("limits keep users below 2^32")
-        });
-        // The next user's record is on its way from memory while this visit is worked on.
-        let next_at = self.next_open(now, process);
+        let open = &mut self.open_processes[usize::from(process)];
+        open.arrivals += 1;
+        let n = open.arrivals;
+        let user = self.open_user(process, n);
         self.begin_visit(now, user);
-        if let Some(at) = next_at {
+        if let Some(at) = self.arrivals.next_open(now, process, n) {
             self.queue.push(at, Event::Arrival(process));
         }
+    }
+
+    /// Who the `n`th arrival of an open process is.
+    fn open_user(&mut self, process: u16, n: u64) -> u32 {
+        let ahead = &mut self.open_processes[usize::from(process)].ahead;
+        if ahead.is_empty() {
+            ahead.extend((n..n + LOOKAHEAD).rev().map_while(|n| self.arrivals.open_user(process, n)));
+            // Reading their records together, before they are needed, lets memory fetch them at the same time.
+            for user in ahead {
+                black_box(self.recorder.user(*user).visits);
+                black_box(self.store.image().grant_state(UserHandle(u64::from(*user))));
+            }
+        }
+        self.open_processes[usize::from(process)].ahead.pop().unwrap_or_else(|| {
+            self.recorder.users.push(User::NEW);
+            u32::try_from(self.recorder.users.len() - 1).expect("limits keep users below 2^32")
+        })
     }
 
     fn begin_visit(&mut self, now: Instant, user: u32) -> u64 {
