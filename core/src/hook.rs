@@ -17,7 +17,7 @@ use crate::committer::{Commit, Committer, Origin, Ticket};
 use crate::delivery::config::{ConfigError, DeliveryConfig};
 use crate::delivery::{self, AttemptId, Delivery, Send};
 use crate::experiment::Experiment;
-use crate::store::{Admitted, Command, Committed, First, GrantState, Reply, UserHandle};
+use crate::store::{Admitted, Command, Committed, First, Reply, UserHandle};
 use crate::time::{Instant, Now, StoreClock, WallTime};
 use crate::upstream::Answer;
 
@@ -144,8 +144,13 @@ impl Hook {
             (Origin::Open, Committed::Opened { due_at }) => {
                 self.deliver(mono, delivery::Input::Opened { due_in: due_in(at, due_at) });
             }
-            (Origin::Visit { visit, user, .. }, Committed::Admitted(admitted)) => {
-                self.on_admitted(mono, visit, user, admitted);
+            (Origin::Visit { visit, user, .. }, Committed::Admitted { record, due_at }) => {
+                self.on_admitted(visit, user, record);
+                if record.first == First::Exposure && record.grant.is_some() {
+                    self.deliver(mono, delivery::Input::Admitted);
+                } else if due_at < WallTime::MAX {
+                    self.deliver(mono, delivery::Input::MaybeOrphaned { due_in: due_at.since(at) });
+                }
             }
             (Origin::Claim, Committed::Claimed { grants, due_at }) => {
                 self.deliver(mono, delivery::Input::Claimed { grants, due_in: due_in(at, due_at) });
@@ -157,34 +162,26 @@ impl Hook {
             (
                 origin,
                 Committed::Opened { .. }
-                | Committed::Admitted(_)
+                | Committed::Admitted { .. }
                 | Committed::Claimed { .. }
                 | Committed::Settled { .. },
             ) => self.on_unknown(mono, origin, draw),
         }
     }
 
-    fn on_admitted(&mut self, mono: Instant, visit: VisitToken, user: UserHandle, admitted: Admitted) {
+    fn on_admitted(&mut self, visit: VisitToken, user: UserHandle, admitted: Admitted) {
         if admitted.first == First::Exposure {
             let exposed = AuditEvent::Exposed { user, variant: admitted.variant };
             self.outputs.push_back(Output::Audit(exposed));
         }
         self.outputs.push_back(Output::Answer(visit, Admission::on_admitted(admitted)));
-        match (admitted.first, admitted.grant) {
-            (First::Exposure, Some(_)) => self.deliver(mono, delivery::Input::Admitted),
-            (First::Known, Some(GrantState::Pending | GrantState::Claimed)) => {
-                self.deliver(mono, delivery::Input::SeenOpen);
-            }
-            (First::Exposure | First::Known, None)
-            | (First::Known, Some(GrantState::Delivered | GrantState::Rejected | GrantState::Parked)) => {}
-        }
     }
 
     /// The command may have been done, now or in a moment.
     fn on_unknown(&mut self, mono: Instant, origin: Origin, draw: u64) {
         self.on_not_stored(mono, origin, draw);
         if let Origin::Visit { .. } = origin {
-            self.deliver(mono, delivery::Input::AdmitUnknown);
+            self.deliver(mono, delivery::Input::MaybeOrphaned { due_in: Duration::ZERO });
         }
     }
 

@@ -158,7 +158,12 @@ pub enum Committed {
         due_at: WallTime,
     },
     /// To [`Command::Admit`].
-    Admitted(Admitted),
+    Admitted {
+        /// The record that was made or found.
+        record: Admitted,
+        /// When the next grant is due, anybody's; [`WallTime::MAX`] if none.
+        due_at: WallTime,
+    },
     /// To [`Command::Claim`].
     Claimed {
         /// The claimed grants.

@@ -214,6 +214,22 @@ fn another_process_does_not_repeat_a_request_before_its_retry_after() {
 }
 
 #[test]
+fn any_visit_tells_a_survivor_of_what_a_process_that_died_for_good_has_left() {
+    let mut bench = Bench::new(config(WITH_KEYS), 2);
+    bench.visit(1, 5);
+    bench.run_for(MINUTE);
+    assert_eq!(bench.deadline(1), None, "the survivor knows of nothing to do");
+    bench.holds_sends = true;
+    bench.visit(0, 0);
+    bench.settle_down();
+    bench.crash(0);
+    bench.holds_sends = false;
+    bench.visit(1, 5);
+    bench.run_for(MINUTE);
+    assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1), "GRANT-3");
+}
+
+#[test]
 fn retry_after_pauses_the_lane_even_where_its_own_grant_is_parked() {
     let mut bench = bench(Capability::None);
     bench.service.script.push_back(Handling::Answer(status_after(503, MINUTE)));
@@ -591,7 +607,10 @@ fn an_open_that_fails_late_does_not_let_a_second_claim_go_out_beside_the_first()
     let visit = Input::Visit { visit: VisitToken(0), user: UserHandle(0), user_id: b"user-0" };
     let admit = feed(&mut hook, visit);
     let admitted = Admitted { variant: VariantIndex::new(1), first: First::Exposure, grant: Some(GrantState::Pending) };
-    let reply = Reply::Committed { at: WallTime::UNIX_EPOCH, result: Committed::Admitted(admitted) };
+    let reply = Reply::Committed {
+        at: WallTime::UNIX_EPOCH,
+        result: Committed::Admitted { record: admitted, due_at: WallTime::MAX },
+    };
     feed(&mut hook, Input::Stored { ticket: admit, reply, draw: 0 });
     feed(&mut hook, Input::Stored { ticket: open, reply: Reply::Refused, draw: 0 });
     hook.handle_timeout(at + MINUTE);
@@ -718,7 +737,7 @@ fn a_process_paused_beyond_its_lease_still_delivers_its_receipt() {
     bench.pause(0);
     bench.service.otherwise = Handling::Answer(TIMED_OUT);
     bench.visit(1, 0);
-    bench.run_for(LEASE + SECOND);
+    bench.run_for(LEASE + 10 * SECOND);
     let taken_over = |event: &AuditEvent| matches!(event, AuditEvent::Sent { doubt: Doubt::InDoubt, .. });
     assert!(bench.event_count(taken_over) > 0);
     assert_ne!(bench.state(0), Some(GrantState::Delivered));

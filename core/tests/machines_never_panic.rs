@@ -125,8 +125,9 @@ fn claimed_grant() -> impl Strategy<Value = ClaimedGrant> {
 
 fn committed() -> impl Strategy<Value = Committed> {
     let states = vec![GrantState::Pending, GrantState::Claimed, GrantState::Delivered, GrantState::Parked];
-    let admitted = (select(vec![First::Exposure, First::Known]), prop::option::of(select(states)))
-        .prop_map(|(first, grant)| Committed::Admitted(Admitted { variant: VariantIndex::new(1), first, grant }));
+    let record = (select(vec![First::Exposure, First::Known]), prop::option::of(select(states)))
+        .prop_map(|(first, grant)| Admitted { variant: VariantIndex::new(1), first, grant });
+    let admitted = (record, wall()).prop_map(|(record, due_at)| Committed::Admitted { record, due_at });
     prop_oneof![
         1 => wall().prop_map(|due_at| Committed::Opened { due_at }),
         3 => admitted,

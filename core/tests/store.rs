@@ -264,7 +264,8 @@ impl Pair {
             Transition::Admit { user, variant } => {
                 let known = self.image.variant(UserHandle(*user));
                 let result = self.image.apply(self.now, Command::Admit(admit(*user, *variant)));
-                assert_eq!(result, Committed::Admitted(self.model.admit(self.now, *user, *variant)));
+                let record = self.model.admit(self.now, *user, *variant);
+                assert_eq!(result, Committed::Admitted { record, due_at: self.model.due_at() });
                 if known.is_some() {
                     assert_eq!(self.image.variant(UserHandle(*user)), known, "ASSIGN-1: a user was moved");
                 }
@@ -427,7 +428,7 @@ fn image() -> Image {
 fn claim(image: &mut Image, now: WallTime, limit: u16, lease: Duration) -> Vec<ClaimedGrant> {
     match image.apply(now, Command::Claim(Claim { limit, lease, into: Vec::new() })) {
         Committed::Claimed { grants, .. } => grants,
-        Committed::Opened { .. } | Committed::Admitted(_) | Committed::Settled { .. } => {
+        Committed::Opened { .. } | Committed::Admitted { .. } | Committed::Settled { .. } => {
             panic!("a claim is answered with what was claimed")
         }
     }
@@ -453,7 +454,7 @@ fn again(after_s: u64, doubt: Doubt) -> Settlement {
 fn a_second_admission_finds_the_first_variant_and_makes_no_second_grant() {
     let mut image = image();
     let other = Admit { grant: Some(GrantIntent { id: GrantId::from_bytes([9; 16]), units: 1 }), ..admit(0, 3) };
-    let Committed::Admitted(admitted) = image.apply(at(1), Command::Admit(other)) else {
+    let Committed::Admitted { record: admitted, .. } = image.apply(at(1), Command::Admit(other)) else {
         panic!("an admission is answered with what was admitted");
     };
     assert_eq!(

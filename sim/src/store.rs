@@ -196,8 +196,8 @@ fn journal(
 fn fact(image: &Image, result: &Committed, user: UserHandle, before: Option<GrantState>) -> Option<Fact> {
     let number = u32::try_from(user.0).expect("users are numbered by u32 in the simulator");
     match result {
-        Committed::Admitted(admitted) if admitted.first == First::Exposure => {
-            Some(Fact::Exposed { user: number, variant: admitted.variant })
+        Committed::Admitted { record, .. } if record.first == First::Exposure => {
+            Some(Fact::Exposed { user: number, variant: record.variant })
         }
         Committed::Settled { .. } => {
             let state = image.grant_state(user)?;
@@ -207,7 +207,7 @@ fn fact(image: &Image, result: &Committed, user: UserHandle, before: Option<Gran
             };
             (is_final && before != Some(state)).then_some(Fact::Settled { user: number, state })
         }
-        Committed::Admitted(_) | Committed::Opened { .. } | Committed::Claimed { .. } => None,
+        Committed::Admitted { .. } | Committed::Opened { .. } | Committed::Claimed { .. } => None,
     }
 }
 

@@ -39,6 +39,9 @@ use crate::store::{Claim, ClaimedGrant, Settle, Settlement};
 use crate::time::{Instant, Now};
 use crate::upstream::{Answer, Capability, Request};
 
+/// How long a grant may be overdue before another process than the one that recorded it asks for it: that one is about to,
+/// as long as it lives.
+const ORPHAN_GRACE: Duration = Duration::from_secs(5);
 /// Settlements that may be with the store at once: a store that takes claims and refuses settlements must not fill memory.
 const UNSETTLED_MAX: usize = 1_024;
 /// How long to wait before the store is asked again after it refused or did not answer, at first.
@@ -79,10 +82,12 @@ pub enum Input {
     },
     /// A commit of this process recorded a grant.
     Admitted,
-    /// A commit of this process may have recorded a grant.
-    AdmitUnknown,
-    /// A visit found a grant that is not settled; whoever recorded it may be gone.
-    SeenOpen,
+    /// Somebody's grant is due, or may be, and whoever recorded it may be gone: a visit's reply shows the earliest due time,
+    /// or an admission of ours has an unknown outcome.
+    MaybeOrphaned {
+        /// From now.
+        due_in: Duration,
+    },
     /// The claim was committed.
     Claimed {
         /// What was claimed.
@@ -177,11 +182,10 @@ impl Delivery {
         match input {
             Input::Opened { due_in } => self.due_after(now, due_in),
             Input::OpenFailed { draw } => self.due_after(now, Some(store_retry(1, draw))),
-            // The commit may still be on its way, and nobody would say so when it arrives.
-            Input::AdmitUnknown => self.due_after(now, Some(STORE_RETRY_CAP)),
             // As long as something is due or being claimed, the replies tell when the next grant is.
-            Input::SeenOpen if self.is_claiming || self.due_at < Instant::MAX => {}
-            Input::Admitted | Input::SeenOpen => self.due_after(now, Some(Duration::ZERO)),
+            Input::MaybeOrphaned { .. } if self.is_claiming || self.due_at < Instant::MAX => {}
+            Input::MaybeOrphaned { due_in } => self.due_after(now, Some(due_in.saturating_add(ORPHAN_GRACE))),
+            Input::Admitted => self.due_after(now, Some(Duration::ZERO)),
             Input::Claimed { grants, due_in } => self.on_claimed(now, grants, due_in),
             Input::ClaimFailed { draw } => {
                 self.is_claiming = false;

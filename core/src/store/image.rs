@@ -131,7 +131,10 @@ impl Image {
     pub fn apply(&mut self, now: WallTime, command: Command) -> Committed {
         match command {
             Command::Open => Committed::Opened { due_at: self.due_at() },
-            Command::Admit(admit) => Committed::Admitted(self.admit(now, admit)),
+            Command::Admit(admit) => {
+                let record = self.admit(now, admit);
+                Committed::Admitted { record, due_at: self.due_at() }
+            }
             Command::Claim(claim) => self.claim(now, claim),
             Command::Settle(settle) => {
                 self.settle(now, settle);
