@@ -10,9 +10,9 @@
 
 use crate::assignment::{InvalidUserId, UserId};
 use crate::audit::AuditEvent;
-use crate::committer::Origin;
 use crate::experiment::{Assignment, Experiment, VariantIndex};
-use crate::store::{Admit, Admitted, First, GrantIntent, GrantState, UserHandle};
+use crate::identity::UserHandle;
+use crate::store::{Admit, Admitted, First, GrantIntent, GrantState};
 
 /// Names a visit; the caller's choice, opaque here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +50,12 @@ pub enum Decision {
     /// Nothing more.
     Answer(VisitAnswer),
     /// A record.
-    Admit(Origin, Admit),
+    Admit {
+        /// The command that makes or finds it.
+        admit: Admit,
+        /// What is shown if the store cannot.
+        provisional: VariantIndex,
+    },
 }
 
 /// The machine. It holds no visit: what an answer needs travels with the command.
@@ -66,7 +71,7 @@ impl Admission {
     }
 
     /// Decides what a visit of the user with the id `user_id` needs.
-    pub fn on_visit(&self, visit: VisitToken, user: UserHandle, user_id: &[u8]) -> Decision {
+    pub fn on_visit(&self, user: UserHandle, user_id: &[u8]) -> Decision {
         let id = match UserId::new(user_id) {
             Ok(id) => id,
             Err(error) => return Decision::Answer(VisitAnswer::Invalid(error)),
@@ -76,10 +81,8 @@ impl Admission {
         if !assignment.enrolled {
             return Decision::Answer(VisitAnswer::NotEnrolled { variant: baseline });
         }
-        Decision::Admit(
-            Origin::Visit { visit, user, provisional: baseline },
-            Admit { user, variant: assignment.variant, grant: self.intent(assignment) },
-        )
+        let admit = Admit { user, variant: assignment.variant, grant: self.intent(assignment) };
+        Decision::Admit { admit, provisional: baseline }
     }
 
     /// What is promised along with an exposure: a treatment's units, fixed here for the grant's life.

@@ -7,8 +7,7 @@
 
 use crate::classify::{AnswerClass, Doubt, ParkReason};
 use crate::experiment::VariantIndex;
-use crate::identity::GrantId;
-use crate::store::UserHandle;
+use crate::identity::{GrantId, UserHandle};
 use crate::time::Instant;
 
 /// One event.

@@ -7,7 +7,8 @@
 use crate::admission::VisitToken;
 use crate::delivery::AttemptId;
 use crate::experiment::VariantIndex;
-use crate::store::{Command, UserHandle};
+use crate::identity::UserHandle;
+use crate::store::Command;
 use crate::time::Instant;
 
 /// Names a submitted command; unique among the commands under way.

@@ -17,7 +17,8 @@ use crate::committer::{Commit, Committer, Origin, Ticket};
 use crate::delivery::config::{ConfigError, DeliveryConfig};
 use crate::delivery::{self, AttemptId, Delivery, Send};
 use crate::experiment::Experiment;
-use crate::store::{Admitted, Command, Committed, First, Reply, UserHandle};
+use crate::identity::UserHandle;
+use crate::store::{Admitted, Command, Committed, First, Reply};
 use crate::time::{Instant, Now, StoreClock, WallTime};
 use crate::upstream::Answer;
 
@@ -99,9 +100,11 @@ impl Hook {
         assert!(self.outputs.is_empty(), "outputs are drained before the next input");
         match input {
             Input::Started => self.submit(mono, Origin::Open, Command::Open),
-            Input::Visit { visit, user, user_id } => match self.admission.on_visit(visit, user, user_id) {
+            Input::Visit { visit, user, user_id } => match self.admission.on_visit(user, user_id) {
                 Decision::Answer(answer) => self.outputs.push_back(Output::Answer(visit, answer)),
-                Decision::Admit(origin, admit) => self.submit(mono, origin, Command::Admit(admit)),
+                Decision::Admit { admit, provisional } => {
+                    self.submit(mono, Origin::Visit { visit, user, provisional }, Command::Admit(admit));
+                }
             },
             Input::Stored { ticket, reply, draw } => self.on_stored(mono, ticket, reply, draw),
             Input::Answered { attempt, answer, draw } => {

@@ -50,6 +50,10 @@ impl fmt::Debug for GrantId {
     }
 }
 
+/// A user as the store numbers them: dense, from 0, in no relation to the id's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserHandle(pub u64);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,12 +19,8 @@ use std::time::Duration;
 pub use self::image::{Counts, Image, Saved};
 use crate::classify::{AnswerClass, Doubt, ParkReason};
 use crate::experiment::VariantIndex;
-use crate::identity::GrantId;
+use crate::identity::{GrantId, UserHandle};
 use crate::time::WallTime;
-
-/// A user as the store numbers them: dense, from 0, in no relation to the id's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserHandle(pub u64);
 
 /// Which claim of a grant is meant; each claim has a higher one than the claim before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

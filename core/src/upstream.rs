@@ -6,8 +6,7 @@
 
 use std::time::Duration;
 
-use crate::identity::GrantId;
-use crate::store::UserHandle;
+use crate::identity::{GrantId, UserHandle};
 
 /// What a quota service offers against doubles. Each has its own safe policy; see the promise matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use hookproof_core::classify::{AnswerClass, Doubt, ParkReason};
 use hookproof_core::experiment::VariantIndex;
-use hookproof_core::identity::GrantId;
+use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::store::{
     Admit, Admitted, Claim, ClaimedGrant, Command, Committed, Counts, Fence, First, GrantIntent, GrantState, Image,
-    Settle, Settlement, UserHandle,
+    Settle, Settlement,
 };
 use hookproof_core::time::WallTime;
 use proptest::collection::vec;

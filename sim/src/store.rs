@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 
 use hookproof_core::committer::Ticket;
 use hookproof_core::experiment::VariantIndex;
-use hookproof_core::store::{Command, Committed, First, GrantState, Image, Reply, Saved, UserHandle};
+use hookproof_core::identity::UserHandle;
+use hookproof_core::store::{Command, Committed, First, GrantState, Image, Reply, Saved};
 use hookproof_core::time::Instant;
 
 use crate::clock::{Clock, DurableClock};

@@ -32,8 +32,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::identity::GrantId;
-    use crate::store::{Fence, UserHandle};
+    use crate::identity::{GrantId, UserHandle};
+    use crate::store::Fence;
     use crate::time::Instant;
 
     fn now(seconds: u64) -> Now {

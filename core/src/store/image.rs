@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use super::{
     Admit, Admitted, Claim, ClaimedGrant, Command, Committed, Evidence, Fence, First, GrantState, Settle, Settlement,
-    UserHandle,
 };
 use crate::classify::Doubt;
 use crate::experiment::VariantIndex;
-use crate::identity::GrantId;
+use crate::identity::{GrantId, UserHandle};
 use crate::time::WallTime;
 
 /// A user's row: 16 bytes.

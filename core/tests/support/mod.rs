@@ -14,8 +14,8 @@ use hookproof_core::delivery::config::DeliveryConfig;
 use hookproof_core::delivery::{AttemptId, Send};
 use hookproof_core::experiment::{Experiment, GrantSpec, HashSpec, Spec, VariantSpec};
 use hookproof_core::hook::{Hook, Input, Output};
-use hookproof_core::identity::GrantId;
-use hookproof_core::store::{Command, Committed, GrantState, Image, Reply, UserHandle};
+use hookproof_core::identity::{GrantId, UserHandle};
+use hookproof_core::store::{Command, Committed, GrantState, Image, Reply};
 use hookproof_core::time::{Instant, WallTime};
 use hookproof_core::upstream::{Answer, Body, Capability, Lost, Request, Upstream};
 

@@ -11,7 +11,7 @@ use hookproof_core::delivery::AttemptId;
 use hookproof_core::delivery::config::{ConfigError, DeliveryConfig};
 use hookproof_core::experiment::Experiment;
 use hookproof_core::hook::{self, Hook};
-use hookproof_core::store::UserHandle;
+use hookproof_core::identity::UserHandle;
 use hookproof_core::time::Instant;
 
 use super::{Call, Input, Output, Shown};

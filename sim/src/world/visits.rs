@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use hookproof_core::experiment::VariantIndex;
-use hookproof_core::store::UserHandle;
+use hookproof_core::identity::UserHandle;
 use hookproof_core::time::Instant;
 
 use super::{Event, World};
