@@ -20,25 +20,21 @@ pub struct Clock {
     wall: i128,
     mono: i128,
     drift_ppm: i32,
-    is_frozen: bool,
+    /// Freezes under way.
+    freezes: u32,
 }
 
 impl Clock {
     /// A right clock; `start` is the wall time of the run's origin.
     pub fn new(start: WallTime) -> Self {
-        Self {
-            changed_at: Instant::ORIGIN,
-            wall: i128::from(start.as_unix_nanos()),
-            mono: 0,
-            drift_ppm: 0,
-            is_frozen: false,
-        }
+        Self { changed_at: Instant::ORIGIN, wall: i128::from(start.as_unix_nanos()), mono: 0, drift_ppm: 0, freezes: 0 }
     }
 
     /// What the wall clock shows at true time `at`.
     pub fn wall(&self, at: Instant) -> WallTime {
-        let passed = if self.is_frozen { 0 } else { self.passed(at) };
-        let nanos = (self.wall + passed).clamp(0, i128::from(u64::MAX));
+        let passed = if self.freezes > 0 { 0 } else { self.passed(at) };
+        // The last nanosecond of 64 bits means never.
+        let nanos = (self.wall + passed).clamp(0, i128::from(u64::MAX - 1));
         WallTime::from_unix_nanos(u64::try_from(nanos).expect("clamped to u64"))
     }
 
@@ -72,19 +68,19 @@ impl Clock {
     /// Stops the wall clock.
     pub fn freeze(&mut self, at: Instant) {
         self.rebase(at);
-        self.is_frozen = true;
+        self.freezes += 1;
     }
 
     /// Lets the wall clock run again from what it shows.
     pub fn thaw(&mut self, at: Instant) {
         self.rebase(at);
-        self.is_frozen = false;
+        self.freezes = self.freezes.saturating_sub(1);
     }
 
     fn rebase(&mut self, at: Instant) {
         let passed = self.passed(at);
         self.mono += passed;
-        if !self.is_frozen {
+        if self.freezes == 0 {
             self.wall += passed;
         }
         self.changed_at = at;

@@ -207,8 +207,9 @@ impl Faults {
         for position in 0..self.active[class as usize].len() {
             let index = self.active[class as usize][position];
             let target = Target::Instance(instance);
-            if hit.is_none() && self.targets(index, target) && self.take(index, who, which) {
-                hit = Some(index);
+            // All of them are asked, so that each account tells what that fault alone would have touched.
+            if self.targets(index, target) && self.take(index, who, which) {
+                hit = hit.or(Some(index));
             }
         }
         hit
@@ -261,8 +262,12 @@ impl Faults {
 pub fn last_end(scenario: &Scenario) -> Option<Duration> {
     let end = |fault: &Fault| {
         let last = fault.starts(scenario.duration).last()?;
+        let length = match fault.kind {
+            FaultKind::ProcessCrash { downtime, when: None } => downtime,
+            _ => fault.length,
+        };
         let is_open = fault.waits_until_the_storm_ends();
-        Some(if is_open { scenario.duration } else { last + fault.length })
+        Some(if is_open { scenario.duration } else { last + length })
     };
     scenario.faults.iter().filter_map(end).max()
 }

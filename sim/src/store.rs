@@ -19,20 +19,28 @@ use crate::slab::{Key, Slab};
 /// A command on its way through the store.
 #[derive(Clone, Debug)]
 struct Operation {
-    instance: u16,
-    process: u32,
+    sender: Sender,
     ticket: Ticket,
     stage: Stage,
     fact: Option<Fact>,
 }
 
-/// A command that is answered.
-#[derive(Clone, Debug)]
-pub struct Acknowledged {
-    /// The instance that sent it.
+/// Who sent a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// The instance.
     pub instance: u16,
     /// That instance's process; a reply to another process is nobody's.
     pub process: u32,
+    /// The how-manieth command of its instance, which names it in draws.
+    pub number: u64,
+}
+
+/// A command that is answered.
+#[derive(Clone, Debug)]
+pub struct Acknowledged {
+    /// Who sent it.
+    pub sender: Sender,
     /// Names the reply.
     pub ticket: Ticket,
     /// The reply.
@@ -97,14 +105,14 @@ impl SimStore {
     }
 
     /// A process sends a command.
-    pub fn send(&mut self, instance: u16, process: u32, ticket: Ticket, command: Command) -> Key {
+    pub fn send(&mut self, sender: Sender, ticket: Ticket, command: Command) -> Key {
         let stage = Stage::Sent(command);
-        self.operations.insert(Operation { instance, process, ticket, stage, fact: None })
+        self.operations.insert(Operation { sender, ticket, stage, fact: None })
     }
 
-    /// The instance that sent a command.
-    pub fn instance(&self, key: Key) -> Option<u16> {
-        self.operations.get(key).map(|operation| operation.instance)
+    /// Who sent a command.
+    pub fn sender(&self, key: Key) -> Option<Sender> {
+        self.operations.get(key).map(|operation| operation.sender)
     }
 
     /// The store does not execute a command, and says so.
@@ -114,7 +122,7 @@ impl SimStore {
         }
     }
 
-    /// A command arrives. Returns whether it wrote, so that its commit takes time.
+    /// A command arrives. Returns whether its answer waits for a commit: its own, or one that it has read.
     pub fn execute(&mut self, key: Key, at: Instant) -> bool {
         if self.is_down {
             self.refuse(key);
@@ -129,6 +137,10 @@ impl SimStore {
         if writes {
             journal(&mut self.journal, &self.image, key, now, &command);
         }
+        let reads_undurable = match &command {
+            Command::Admit(admit) => self.journal.iter().any(|(_, saved)| saved.user() == admit.user),
+            Command::Open | Command::Claim(_) | Command::Settle(_) => false,
+        };
         let subject = match &command {
             Command::Settle(settle) => Some((settle.user, self.image.grant_state(settle.user))),
             Command::Admit(admit) => Some((admit.user, None)),
@@ -137,12 +149,12 @@ impl SimStore {
         let result = self.image.apply(now, command);
         operation.fact = subject.and_then(|(user, before)| fact(&self.image, &result, user, before));
         operation.stage = Stage::Done(Reply::Committed { at: now, result });
-        writes
+        writes || reads_undurable
     }
 
     /// A command is answered; what it changed is durable from here on.
     pub fn acknowledge(&mut self, key: Key) -> Option<Acknowledged> {
-        let Operation { instance, process, ticket, stage, fact } = self.operations.remove(key)?;
+        let Operation { sender, ticket, stage, fact } = self.operations.remove(key)?;
         while self.journal.front().is_some_and(|(owner, _)| *owner == key) {
             self.journal.pop_front();
         }
@@ -150,23 +162,24 @@ impl SimStore {
             Stage::Done(reply) => reply,
             Stage::Sent(_) => Reply::Unknown,
         };
-        Some(Acknowledged { instance, process, ticket, reply, fact })
+        Some(Acknowledged { sender, ticket, reply, fact })
     }
 
-    /// The store crashes: what is not durable vanishes, and nobody is told what became of it. Returns how many commits
-    /// were lost.
-    pub fn crash(&mut self) -> u64 {
+    /// The store crashes: what is not durable vanishes, and whoever waits for an answer learns nothing certain.
+    pub fn crash(&mut self) {
         self.is_down = true;
-        let mut lost = 0;
-        while let Some((key, saved)) = self.journal.pop_back() {
+        while let Some((_, saved)) = self.journal.pop_back() {
             self.image.restore(saved);
-            if let Some(operation) = self.operations.get_mut(key) {
+        }
+        let under_way: Vec<Key> = self.operations.iter().map(|(key, _)| key).collect();
+        for key in under_way {
+            if let Some(operation) = self.operations.get_mut(key)
+                && let Stage::Done(Reply::Committed { .. }) = operation.stage
+            {
                 operation.stage = Stage::Done(Reply::Unknown);
                 operation.fact = None;
             }
-            lost += 1;
         }
-        lost
     }
 
     /// The store is up again.
@@ -221,6 +234,8 @@ mod tests {
 
     use super::*;
 
+    const SENDER: Sender = Sender { instance: 0, process: 0, number: 1 };
+
     fn store() -> SimStore {
         SimStore {
             clock: DurableClock::new(Clock::new(hookproof_core::time::WallTime::from_unix_nanos(1))),
@@ -239,7 +254,7 @@ mod tests {
     #[test]
     fn a_crash_takes_back_what_was_not_acknowledged_and_nothing_else() {
         let mut store = store();
-        let kept = store.send(0, 0, Ticket(0), admit(0));
+        let kept = store.send(SENDER, Ticket(0), admit(0));
         assert!(store.execute(kept, Instant::ORIGIN));
         let Acknowledged { reply, fact, .. } = store.acknowledge(kept).unwrap();
         assert!(matches!(reply, Reply::Committed { .. }));
@@ -247,16 +262,18 @@ mod tests {
         let before = store.image.clone();
 
         let claim = Claim { limit: 9, lease: Duration::from_secs(1), into: Vec::new() };
-        let lost = [store.send(0, 0, Ticket(1), admit(1)), store.send(0, 0, Ticket(2), Command::Claim(claim))];
+        let lost = [store.send(SENDER, Ticket(1), admit(1)), store.send(SENDER, Ticket(2), Command::Claim(claim))];
         for key in lost {
             store.execute(key, Instant::ORIGIN);
         }
         assert_eq!(store.image.counts().claimed, 2);
-        assert_eq!(store.crash(), 3);
+        let reader = store.send(SENDER, Ticket(3), admit(1));
+        assert!(store.execute(reader, Instant::ORIGIN), "a read of what is not durable waits for it");
+        store.crash();
         assert_eq!(store.image.counts(), before.counts());
         assert_eq!(store.image.variant(UserHandle(1)), None);
         assert_eq!(store.image.grant_state(UserHandle(0)), Some(GrantState::Pending));
-        for key in lost {
+        for key in lost.into_iter().chain([reader]) {
             let Acknowledged { reply, fact, .. } = store.acknowledge(key).unwrap();
             assert_eq!((reply, fact), (Reply::Unknown, None));
         }
@@ -266,7 +283,7 @@ mod tests {
     fn a_repeated_admission_reads_and_does_not_write() {
         let mut store = store();
         for (ticket, writes) in [(0, true), (1, false)] {
-            let key = store.send(0, 0, Ticket(ticket), admit(3));
+            let key = store.send(SENDER, Ticket(ticket), admit(3));
             assert_eq!(store.execute(key, Instant::ORIGIN), writes);
             store.acknowledge(key);
         }

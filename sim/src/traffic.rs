@@ -52,7 +52,8 @@ impl Warp {
             let next = self.pieces.get(piece + 1).map_or(u64::MAX, |(start, _)| *start);
             let reach = gap / factor * 1e9;
             if factor > 0.0 && reach < (next - at) as f64 {
-                let arrival = at.saturating_add(reach as u64);
+                // At least a nanosecond, or time would stand still at a rate beyond 10⁹ a second.
+                let arrival = at.saturating_add((reach as u64).max(1));
                 return (arrival < end).then(|| Instant::from_nanos(arrival));
             }
             gap -= (next - at) as f64 * 1e-9 * factor;

@@ -44,7 +44,7 @@ impl User {
     pub const CLOSED: u8 = 2;
     /// Entitled, and an effect came at or after the first exposure.
     pub const DELIVERED: u8 = 4;
-    /// Entitled, and some request was sent.
+    /// Some request for them may have arrived.
     pub const CALLED: u8 = 8;
     /// Saw a variant, recorded or shown.
     pub const SEEN: u8 = 16;

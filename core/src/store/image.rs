@@ -63,6 +63,13 @@ pub struct Saved {
     evidence: Option<Evidence>,
 }
 
+impl Saved {
+    /// Whose record it is.
+    pub const fn user(&self) -> UserHandle {
+        self.user
+    }
+}
+
 /// How many grants are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counts {

@@ -113,7 +113,7 @@ fn count(allocation: &mut Allocation, user: &User, entitlements: &Entitlements) 
     allocation.exposed += 1;
     if entitled_units(user, entitlements).is_some() {
         allocation.entitled += 1;
-        allocation.entitled_called += u64::from(has_effect || user.calls > 0);
+        allocation.entitled_called += u64::from(has_effect || user.is(User::CALLED));
         allocation.undelivered_users += u64::from(!has_effect);
         allocation.under_users += u64::from(!has_effect && !user.is(User::CLOSED));
         allocation.contaminated_users += u64::from(user.is(User::SWITCHED));

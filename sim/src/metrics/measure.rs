@@ -115,13 +115,19 @@ impl Values {
     }
 
     fn load(&mut self, scenario: &Scenario, recorder: &Recorder, stretch: &Stretch, is_whole: bool) {
-        let seconds = if is_whole { scenario.duration } else { stretch.length() }.as_secs_f64();
+        // Over the whole run, a rate is that of the storm: nothing new arrives in the calm.
+        let (seconds, calls, goodput) = if is_whole {
+            (scenario.duration, recorder.storm_calls, recorder.storm_goodput)
+        } else {
+            (stretch.length(), stretch.calls, stretch.goodput)
+        };
+        let seconds = seconds.as_secs_f64();
         self.count(Metric::UpstreamAttempts, stretch.attempts);
         self.count(Metric::UpstreamCalls, stretch.calls);
         self.count(Metric::UpstreamPeakRps, stretch.peak_rps);
         if seconds > 0.0 {
-            self.number(Metric::UpstreamMeanRps, stretch.calls as f64 / seconds);
-            self.number(Metric::UpstreamGoodput, stretch.goodput as f64 / seconds);
+            self.number(Metric::UpstreamMeanRps, calls as f64 / seconds);
+            self.number(Metric::UpstreamGoodput, goodput as f64 / seconds);
         }
         self.ratio(Metric::UpstreamGoodputRatio, stretch.goodput, stretch.entitlements);
         self.count(Metric::UpstreamOverloadSeconds, overload_seconds(&recorder.overload.seconds, stretch));
@@ -179,7 +185,8 @@ fn delay_ms(delays_us: &Histogram<u64>, entitled: u64, quantile: f64) -> Option<
     if rank > delays_us.len() {
         return Some(Value::Never);
     }
-    let value = delays_us.value_at_quantile(rank as f64 / delays_us.len() as f64);
+    // Half a rank below, so that rounding cannot reach the next one.
+    let value = delays_us.value_at_quantile((rank as f64 - 0.5) / delays_us.len() as f64);
     Some(Value::Number(value as f64 / 1_000.0))
 }
 
@@ -198,14 +205,15 @@ fn overload_seconds(overload: &[(u64, u64)], stretch: &Stretch) -> u64 {
 
 /// From the trigger's end to the first 30 s in which goodput keeps up with new entitlements; absent if there are no 30 s.
 fn recovery_seconds(recovery: &Recovery) -> Option<Value> {
-    if recovery.seconds.len() < RECOVERY_WINDOW {
+    let has_entitlements = recovery.seconds.iter().any(|(_, entitlements)| *entitlements > 0);
+    if recovery.seconds.len() < RECOVERY_WINDOW || !has_entitlements {
         return None;
     }
     let recovered = recovery.seconds.windows(RECOVERY_WINDOW).position(|window| {
         let (goodput, entitlements) = window.iter().fold((0u64, 0u64), |(goodput, entitlements), second| {
             (goodput + u64::from(second.0), entitlements + u64::from(second.1))
         });
-        goodput as f64 >= RECOVERED * entitlements as f64
+        entitlements > 0 && goodput as f64 >= RECOVERED * entitlements as f64
     });
     let seconds = |position| (recovery.first_second + position as u64) as f64 - recovery.trigger_end.as_secs_f64();
     Some(recovered.map_or(Value::Never, |position| Value::Number(seconds(position))))

@@ -225,6 +225,11 @@ pub struct Recorder {
     /// Starts before this time belong to the restart that is under way.
     restart_group_until: Instant,
     rolling_until: Instant,
+    storm: Duration,
+    /// Calls sent in the storm.
+    pub storm_calls: u64,
+    /// Goodput of requests sent in the storm.
+    pub storm_goodput: u64,
 }
 
 impl Recorder {
@@ -246,6 +251,9 @@ impl Recorder {
             bin,
             restart_group_until: Instant::ORIGIN,
             rolling_until: Instant::ORIGIN,
+            storm: scenario.duration,
+            storm_calls: 0,
+            storm_goodput: 0,
         }
     }
 
@@ -341,6 +349,11 @@ impl Recorder {
         self.count(Counted::Entitlements, now);
         debug_assert!(!self.user(user).is(User::DELIVERED), "nobody is entitled twice");
         self.backlog += 1;
+        self.note_backlog(now);
+    }
+
+    /// The backlog before it shrinks and after it has grown: a stretch sees what it begins with, too.
+    fn note_backlog(&mut self, now: Instant) {
         let backlog = self.backlog;
         self.during(now).for_each(|stretch| stretch.backlog_peak = stretch.backlog_peak.max(backlog));
     }
@@ -377,7 +390,11 @@ impl Recorder {
     }
 
     /// A request that was sent may have arrived.
-    pub fn may_arrive(&mut self, now: Instant) {
+    pub fn may_arrive(&mut self, now: Instant, user: u32) {
+        self.user_mut(user).set(User::CALLED);
+        if now.since(Instant::ORIGIN) < self.storm {
+            self.storm_calls += 1;
+        }
         self.during(now).for_each(|stretch| stretch.count_call(now));
         self.count(Counted::Calls, now);
     }
@@ -399,11 +416,15 @@ impl Recorder {
         }
         user.set(User::DELIVERED);
         let (exposed_at, was_open) = (user.first_exposed_at, !user.is(User::CLOSED));
+        self.note_backlog(now);
         self.backlog -= u64::from(was_open);
         let delay = u64::try_from(now.since(exposed_at).as_micros()).unwrap_or(u64::MAX);
         self.during(exposed_at).for_each(|stretch| stretch.delay_us.record(delay).expect(RESIZES));
         if effect.is_wanted {
             self.during(effect.sent_at).for_each(|stretch| stretch.goodput += 1);
+            if effect.sent_at.since(Instant::ORIGIN) < self.storm {
+                self.storm_goodput += 1;
+            }
             if let Some(second) = self.recovery.as_mut().and_then(|recovery| recovery.at(effect.sent_at)) {
                 second.0 += 1;
             }
@@ -434,6 +455,7 @@ impl Recorder {
         let is_entitled = user.is_exposed() && self.entitlements.of(user.first_variant).is_some();
         let was_open = is_entitled && !user.is(User::DELIVERED) && !user.is(User::CLOSED);
         user.set(User::CLOSED);
+        self.note_backlog(now);
         self.backlog -= u64::from(was_open);
     }
 
@@ -444,7 +466,8 @@ impl Recorder {
 
     /// A process starts on an instance that had one before.
     pub fn restarted(&mut self, now: Instant) {
-        if now >= self.restart_group_until {
+        // A record of 16 bits tells no more epochs apart.
+        if now >= self.restart_group_until && self.epochs.len() < usize::from(u16::MAX) {
             self.epochs.push(Epoch { at: now, ..Epoch::default() });
             self.restart_group_until = (now + RESTART_GROUP).max(self.rolling_until);
         }

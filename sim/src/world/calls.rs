@@ -109,10 +109,11 @@ impl World<'_> {
             client: Client::Waits,
             service: Service::Works,
         });
+        self.dispatch(now, key, call.patience.connect());
+        // After what the network says, so that a refusal at the very end of the patience is still heard.
         if let Some(limit) = call.patience.limit(now) {
             self.queue.push(limit, Event::GivesUp(key));
         }
-        self.dispatch(now, key, call.patience.connect());
         if self.crashes_at(now, Moment::Sent, instance, call.user, number) {
             return Sent::Crashed;
         }
@@ -129,7 +130,8 @@ impl World<'_> {
             self.answer_call(now + connect, key, Answer::NotSent(NotSent::ConnectTimeout));
             return;
         }
-        self.recorder.may_arrive(now);
+        let Some(user) = self.calls.get(key).map(|call| call.request.user) else { return };
+        self.recorder.may_arrive(now, user);
         if self.is_touched(Class::NetworkReset, key) {
             self.answer_call(now + ONE_WAY, key, Answer::Lost(Lost::Reset));
             return;
@@ -216,7 +218,7 @@ impl World<'_> {
         } else {
             Mishap::None
         };
-        let held = self.quota.base() + self.recorder.user(call.request.user).granted_units;
+        let held = self.quota.base().saturating_add(self.recorder.user(call.request.user).granted_units);
         let finished = self.quota.finish(&call.request, held, mishap);
         self.account(now, &call, finished);
         if mishap == Mishap::FalseAck && !finished.is_replay {

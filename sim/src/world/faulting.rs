@@ -105,8 +105,7 @@ impl World<'_> {
         if let Some(FaultKind::ProcessDeploy { experiment, .. }) = cause {
             self.instances[usize::from(instance)].experiment = Arc::new((**experiment).clone());
         }
-        self.crash(now, instance);
-        self.queue.push(now + downtime, Event::ComesUp(instance));
+        self.take_down(now, instance, downtime);
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are asked for by what they touch")]
@@ -124,6 +123,7 @@ impl World<'_> {
             FaultKind::ProcessDeploy { .. } => self.roll_fault(now, index, self.deploy_downtime()),
             FaultKind::QuotaRestart if self.happens(now, index) => self.quota.lose_keys(),
             FaultKind::StoreOutage if self.happens(now, index) => {
+                self.store_outages.insert(index);
                 self.store.crash();
             }
             _ => {}
@@ -142,7 +142,11 @@ impl World<'_> {
                     self.resume(now, instance, index);
                 }
             }
-            FaultKind::StoreOutage => self.store.recover(),
+            FaultKind::StoreOutage => {
+                if self.store_outages.remove(&index) && self.store_outages.is_empty() {
+                    self.store.recover();
+                }
+            }
             _ => {}
         }
     }
@@ -157,8 +161,7 @@ impl World<'_> {
         for instance in self.target_instances(index) {
             if self.is_up(instance) && self.faults.take(index, u64::from(instance), start_name(now)) {
                 self.recorder.reach(Reached::Crashes);
-                self.crash(now, instance);
-                self.queue.push(now + downtime, Event::ComesUp(instance));
+                self.take_down(now, instance, downtime);
             }
         }
     }

@@ -157,6 +157,8 @@ pub(crate) struct World<'s> {
     faults: Faults,
     /// Clocks that a fault has moved, with the fault.
     moved_clocks: BTreeSet<(usize, Target)>,
+    /// The faults that keep the store down.
+    store_outages: BTreeSet<usize>,
     recorder: Recorder,
     oracles: Oracles,
     digest: Digest,
@@ -198,6 +200,7 @@ impl<'s> World<'s> {
             store: SimStore::new(scenario),
             faults: Faults::new(scenario, draws),
             moved_clocks: BTreeSet::new(),
+            store_outages: BTreeSet::new(),
             recorder,
             oracles: Oracles::default(),
             digest: Digest::default(),

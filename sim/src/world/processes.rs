@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookproof_core::audit::AuditEvent;
 use hookproof_core::classify::{Applied, Doubt, classify};
@@ -25,7 +26,7 @@ use crate::oracle::{self, Rule};
 use crate::scenario::{FaultKind, HookKind, Moment};
 use crate::seed::{self, Concern};
 use crate::slab::Key;
-use crate::store::{Acknowledged, Fact};
+use crate::store::{Acknowledged, Fact, Sender};
 use crate::subject::{Clocks, Hardened, Input, Interpreter, LogSink, Original, Output, Published, Subject};
 
 /// An instance and its process.
@@ -38,6 +39,8 @@ pub(super) struct Instance {
     /// Number of the process, from 0; what is meant for another one is nobody's.
     process: u32,
     starts: u32,
+    /// It does not come up before this time.
+    pub down_until: Instant,
     /// The faults that pause it.
     pauses: Vec<usize>,
     /// What waits for the end of a pause.
@@ -54,6 +57,7 @@ impl Instance {
             subject: None,
             process: 0,
             starts: 0,
+            down_until: Instant::ORIGIN,
             pauses: Vec::new(),
             held: VecDeque::new(),
             commands: 0,
@@ -75,7 +79,7 @@ impl World<'_> {
     }
 
     pub(super) fn start_process(&mut self, now: Instant, instance: u16) {
-        if self.is_up(instance) {
+        if self.is_up(instance) || now < self.instances[usize::from(instance)].down_until {
             return;
         }
         let subject = self.new_subject(instance);
@@ -114,8 +118,16 @@ impl World<'_> {
         }
     }
 
+    /// Ends a process, if there is one, and keeps the instance down for at least `downtime`.
+    pub(super) fn take_down(&mut self, now: Instant, instance: u16, downtime: Duration) {
+        self.crash(now, instance);
+        let place = &mut self.instances[usize::from(instance)];
+        place.down_until = place.down_until.max(now + downtime);
+        self.queue.push(place.down_until, Event::ComesUp(instance));
+    }
+
     /// Ends a process at once.
-    pub(super) fn crash(&mut self, now: Instant, instance: u16) {
+    fn crash(&mut self, now: Instant, instance: u16) {
         if !self.is_up(instance) {
             return;
         }
@@ -123,6 +135,7 @@ impl World<'_> {
         let place = &mut self.instances[usize::from(instance)];
         place.subject = None;
         place.held.clear();
+        place.pauses.clear();
         self.digest.event(Kind::Stop, now, u64::from(instance), u64::from(place.process));
         place.process += 1;
         self.orphan_calls(instance);
@@ -218,14 +231,15 @@ impl World<'_> {
         {
             latency += add;
         }
-        let key = self.store.send(instance, process, commit.ticket, commit.command);
+        let sender = Sender { instance, process, number: n };
+        let key = self.store.send(sender, commit.ticket, commit.command);
         self.queue.push(now + latency, Event::StoreExecutes(key));
     }
 
     pub(super) fn on_store_executes(&mut self, now: Instant, key: Key) {
         if self.faults.is_active(Class::StoreError)
-            && let Some(instance) = self.store.instance(key)
-            && self.faults.touch(Class::StoreError, instance, u64::from(instance), now.as_nanos() >> 10).is_some()
+            && let Some(Sender { instance, number, .. }) = self.store.sender(key)
+            && self.faults.touch(Class::StoreError, instance, u64::from(instance), number).is_some()
         {
             self.store.refuse(key);
             self.on_store_answers(now, key);
@@ -239,7 +253,8 @@ impl World<'_> {
     }
 
     pub(super) fn on_store_answers(&mut self, now: Instant, key: Key) {
-        let Some(Acknowledged { instance, process, ticket, reply, fact }) = self.store.acknowledge(key) else { return };
+        let Some(Acknowledged { sender, ticket, reply, fact }) = self.store.acknowledge(key) else { return };
+        let Sender { instance, process, number } = sender;
         match fact {
             Some(Fact::Exposed { user, variant }) => {
                 self.expose(now, user, number_of(variant));
@@ -254,8 +269,7 @@ impl World<'_> {
             self.recorder.reach(Reached::StoreFailures);
         }
         if self.is_alive(instance, process) {
-            let who = u64::from(instance) << 32 | u64::from(ticket.0);
-            let [draw, _] = self.draws.draw(Concern::Stored, who, now.as_nanos() >> 10);
+            let [draw, _] = self.draws.draw(Concern::Stored, u64::from(instance), number);
             self.feed(now, instance, Input::Stored { ticket, reply, draw });
         }
     }
@@ -322,8 +336,7 @@ impl World<'_> {
         let Some(index) = self.faults.touch(class, instance, u64::from(user), number) else { return false };
         let FaultKind::ProcessCrash { downtime, .. } = self.faults.fault(index).kind else { return false };
         self.recorder.reach(Reached::Crashes);
-        self.crash(now, instance);
-        self.queue.push(now + downtime, Event::ComesUp(instance));
+        self.take_down(now, instance, downtime);
         true
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Visit {
     /// The user's how-manieth visit, from 1; see [`users::ordinal`].
     number: u64,
     /// Tries begun.
-    tries: u16,
+    tries: u32,
     intended_at: Instant,
     began_at: Instant,
     /// Where the try is; `None` between tries.
