@@ -38,7 +38,7 @@ pub enum AnswerClass {
     KeyMismatch,
     /// 429.
     Throttled,
-    /// Any other 4xx.
+    /// Any other 4xx, and a 403 whose body says that the user's hard limit is reached.
     Refused,
     /// 503: overloaded or in maintenance.
     Unavailable,
@@ -77,6 +77,7 @@ impl AnswerClass {
                 (200..=299, _) => Self::Unproven,
                 (100..=199 | 300..=399, _) => Self::Redirect,
                 (400 | 404, _) => Self::BadRequest,
+                (403, Body::LimitReached) => Self::Refused,
                 (401 | 403, _) => Self::Unauthorised,
                 (408 | 504, _) => Self::Timeout,
                 (409, _) => Self::InProgress,

@@ -103,4 +103,7 @@ pub enum Body {
     WellFormed,
     /// It is not; only in a 2xx does that matter.
     Malformed,
+    /// A problem (RFC 9457) that says that the user's hard limit is reached. In a 403 it tells a refusal of this grant from one of
+    /// our credentials.
+    LimitReached,
 }

@@ -235,3 +235,12 @@ fn every_class_is_reached_by_some_answer() {
         codes.chain(lost).chain([AnswerClass::of(Answer::NotSent(NotSent::Dns))]).collect();
     assert_eq!(reached.into_iter().collect::<Vec<_>>(), AnswerClass::ALL);
 }
+
+#[test]
+fn a_403_is_about_the_grant_only_if_its_body_says_so() {
+    assert_eq!(AnswerClass::of(status(403, Body::LimitReached)), AnswerClass::Refused);
+    for body in [Body::WellFormed, Body::Malformed] {
+        assert_eq!(AnswerClass::of(status(403, body)), AnswerClass::Unauthorised);
+    }
+    assert_eq!(AnswerClass::of(status(401, Body::LimitReached)), AnswerClass::Unauthorised);
+}

@@ -31,7 +31,6 @@ pub enum Kind {
 #[derive(Clone, Default)]
 pub struct Digest {
     state: Xxh3,
-    events: u64,
 }
 
 impl Digest {
@@ -42,12 +41,6 @@ impl Digest {
         bytes[8..16].copy_from_slice(&who.to_le_bytes());
         bytes[16..].copy_from_slice(&(what << 8 | kind as u64).to_le_bytes());
         self.state.update(&bytes);
-        self.events += 1;
-    }
-
-    /// Events so far.
-    pub const fn events(&self) -> u64 {
-        self.events
     }
 
     /// The digest so far.

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::metrics::Metric;
+use crate::metrics::measure::WHOLE_RUN_ONLY;
 use crate::outcome::{Expectation, FaultAccount, Value, Verdict};
 use crate::scenario::{Expect, Limit};
 
 /// What can be said of one stretch.
 pub(crate) struct Measured<'m> {
     pub metrics: &'m BTreeMap<Metric, Value>,
-    /// The same over the whole run.
-    pub whole: &'m BTreeMap<Metric, Value>,
     pub unsupported: &'m [Metric],
     pub faults: &'m [FaultAccount],
 }
@@ -27,7 +26,7 @@ pub(crate) fn judge(expect: &Expect, measured: &Measured<'_>) -> Expectation {
         (None, None) if measured.unsupported.contains(&expect.metric) => {
             (Verdict::Inconclusive, "this run cannot measure it".into())
         }
-        (None, None) if expect.during.name != "run" && measured.whole.contains_key(&expect.metric) => {
+        (None, None) if expect.during.name != "run" && WHOLE_RUN_ONLY.contains(&expect.metric) => {
             (Verdict::Inconclusive, "it is measured over the whole run only".into())
         }
         (None, None) => (Verdict::Inconclusive, "there was nothing to measure".into()),

@@ -262,12 +262,8 @@ impl Faults {
 pub fn last_end(scenario: &Scenario) -> Option<Duration> {
     let end = |fault: &Fault| {
         let last = fault.starts(scenario.duration).last()?;
-        let length = match fault.kind {
-            FaultKind::ProcessCrash { downtime, when: None } => downtime,
-            _ => fault.length,
-        };
         let is_open = fault.waits_until_the_storm_ends();
-        Some(if is_open { scenario.duration } else { last + length })
+        Some(if is_open { scenario.duration } else { last + fault.lasts() })
     };
     scenario.faults.iter().filter_map(end).max()
 }

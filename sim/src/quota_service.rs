@@ -37,7 +37,8 @@ pub struct Status(pub u16);
 impl Status {
     const OK: Self = Self(200);
     const BAD_REQUEST: Self = Self(400);
-    const FORBIDDEN: Self = Self(403);
+    /// 403: the user's hard limit is reached.
+    pub const LIMIT_REACHED: Self = Self(403);
     const IN_PROGRESS: Self = Self(409);
     const EXISTS: Self = Self(412);
     const KEY_MISMATCH: Self = Self(422);
@@ -67,10 +68,19 @@ pub enum Mishap {
 /// What became of a request that a worker was to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// The worker executes it, or replays its answer at the same cost.
-    Working,
+    /// The worker executes it, or replays an earlier answer at the same cost.
+    Working(Work),
     /// It is answered at once; no worker is occupied.
     Answered(Status),
+}
+
+/// What a worker does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Executes it.
+    Execute,
+    /// Repeats the answer that its key is known with.
+    Replay(Status),
 }
 
 /// What became of a request that a worker finished.
@@ -126,7 +136,6 @@ pub struct QuotaService {
     base: u32,
     hard_limit: Option<u32>,
     workers_idle: u32,
-    workers: u32,
     queue: VecDeque<Key>,
     queue_max: Option<u32>,
     capability: Capability,
@@ -147,7 +156,6 @@ impl QuotaService {
             base: scenario.quota.base,
             hard_limit: scenario.quota.hard_limit,
             workers_idle: upstream.workers,
-            workers: upstream.workers,
             queue: VecDeque::new(),
             queue_max: upstream.queue,
             capability: upstream.truth.capability,
@@ -162,11 +170,6 @@ impl QuotaService {
     /// Requests that wait.
     pub fn queued(&self) -> usize {
         self.queue.len()
-    }
-
-    /// Requests that workers are at.
-    pub const fn in_service(&self) -> u32 {
-        self.workers - self.workers_idle
     }
 
     /// Whether a request is refused on arrival: `require-key`, or the queue is full.
@@ -190,8 +193,9 @@ impl QuotaService {
 
     /// A worker begins with `request`.
     pub fn begin(&mut self, now: WallTime, request: &Request) -> Begun {
+        let mut work = Work::Execute;
         if let Some(key) = self.key_of(request) {
-            self.forget(now);
+            self.forget(now, key);
             match self.keys.get(&key) {
                 Some(entry)
                     if (entry.user, entry.units) != (request.user, request.units)
@@ -200,25 +204,25 @@ impl QuotaService {
                     return Begun::Answered(Status::KEY_MISMATCH);
                 }
                 Some(KeyEntry { state: KeyState::InProgress, .. }) => return Begun::Answered(Status::IN_PROGRESS),
-                Some(KeyEntry { state: KeyState::Done(_), .. }) => {}
+                Some(KeyEntry { state: KeyState::Done(status), .. }) => work = Work::Replay(*status),
                 None => self.remember(now, key, request),
             }
         }
         self.workers_idle -= 1;
-        Begun::Working
+        Begun::Working(work)
     }
 
-    /// A worker finishes `request`; the user holds `held` units.
-    pub fn finish(&mut self, request: &Request, held: u32, mishap: Mishap) -> Finished {
+    /// A worker finishes `request`, which it began as `work`; the user holds `held` units.
+    pub fn finish(&mut self, request: &Request, work: Work, held: u32, mishap: Mishap) -> Finished {
         self.workers_idle += 1;
         let key = self.key_of(request);
-        if let Some(KeyEntry { state: KeyState::Done(status), .. }) = key.and_then(|key| self.keys.get(&key)) {
+        if let Work::Replay(status) = work {
             let exists = self.capability == Capability::PutById && status.is_success();
-            let status = if exists { Status::EXISTS } else { *status };
+            let status = if exists { Status::EXISTS } else { status };
             return Finished { status, effect: None, refused: None, is_replay: true };
         }
         let fits = self.hard_limit.is_none_or(|limit| held.saturating_add(request.units) <= limit);
-        let executed = if fits { Status::OK } else { Status::FORBIDDEN };
+        let executed = if fits { Status::OK } else { Status::LIMIT_REACHED };
         let (stored, answered) = match mishap {
             Mishap::None => (Some(executed), executed),
             Mishap::ErrorAfter => (Some(executed), Status::ERROR),
@@ -285,7 +289,11 @@ impl QuotaService {
         }
     }
 
-    fn forget(&mut self, now: WallTime) {
+    /// Forgets what is due, and `key` in any case if it is: a clock that was set back has left the order behind.
+    fn forget(&mut self, now: WallTime, key: RequestKey) {
+        if self.keys.get(&key).is_some_and(|entry| entry.forgotten_at <= now) {
+            self.keys.remove(&key);
+        }
         while let Some((at, key)) = self.key_order.front().copied().filter(|(at, _)| *at <= now) {
             self.key_order.pop_front();
             if self.keys.get(&key).is_some_and(|entry| entry.forgotten_at == at) {

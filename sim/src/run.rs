@@ -60,8 +60,7 @@ fn judge_run(
     let accounts = faults.accounts();
     let judged = |expect: &&Expect| {
         let index = recorder.stretches.iter().position(|stretch| stretch.span == expect.during).unwrap_or(0);
-        let (metrics, whole) = (&measured[index], &measured[0]);
-        judge(expect, &Measured { metrics, whole, unsupported: &unsupported, faults: &accounts })
+        judge(expect, &Measured { metrics: &measured[index], unsupported: &unsupported, faults: &accounts })
     };
     let expectations: Vec<Expectation> = expects.iter().map(judged).collect();
     let invariants = oracles.findings();
@@ -71,7 +70,7 @@ fn judge_run(
         role,
         seed: setting.seed,
         digest: digest.value(),
-        verdict: if hook_calls == 0 { Verdict::Inconclusive } else { verdict(role, &expectations, &invariants) },
+        verdict: verdict(role, hook_calls, &expectations, &invariants),
         metrics: measured.into_iter().next().unwrap_or_default(),
         unsupported,
         expectations,
@@ -105,13 +104,16 @@ fn quantiles(stretch: &Stretch) -> Vec<(u32, u64)> {
     QUANTILES_PPM.into_iter().map(|ppm| (ppm, value(ppm))).collect()
 }
 
-/// Violated before inconclusive before pass; invariants count for a judged hook only.
-fn verdict(role: Role, expectations: &[Expectation], invariants: &[Invariant]) -> Verdict {
+/// Violated before inconclusive before pass; invariants count for a judged hook only. Where nobody visited, nothing is proved.
+fn verdict(role: Role, hook_calls: u64, expectations: &[Expectation], invariants: &[Invariant]) -> Verdict {
     let is_judged = role == Role::Judged;
     let any = |verdict| expectations.iter().any(|expectation| expectation.verdict == verdict);
     if any(Verdict::Violated) || is_judged && invariants.iter().any(|invariant| invariant.violations > 0) {
         Verdict::Violated
-    } else if any(Verdict::Inconclusive) || is_judged && invariants.iter().any(|invariant| invariant.inconclusive > 0) {
+    } else if hook_calls == 0
+        || any(Verdict::Inconclusive)
+        || is_judged && invariants.iter().any(|invariant| invariant.inconclusive > 0)
+    {
         Verdict::Inconclusive
     } else {
         Verdict::Pass

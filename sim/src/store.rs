@@ -32,6 +32,8 @@ pub struct Sender {
     pub instance: u16,
     /// That instance's process; a reply to another process is nobody's.
     pub process: u32,
+    /// The version that process runs.
+    pub version: u8,
     /// The how-manieth command of its instance, which names it in draws.
     pub number: u64,
 }
@@ -234,7 +236,7 @@ mod tests {
 
     use super::*;
 
-    const SENDER: Sender = Sender { instance: 0, process: 0, number: 1 };
+    const SENDER: Sender = Sender { instance: 0, process: 0, version: 0, number: 1 };
 
     fn store() -> SimStore {
         SimStore {

@@ -133,6 +133,8 @@ impl Arrivals {
         let [draw, _] = self.draws.draw(Concern::Arrival, OPEN | u64::from(process), n);
         let gap = match spacing {
             Spacing::Poisson => exponential(draw),
+            // A metronome's first beat is its start, so that it beats rate · length times.
+            Spacing::Even if n == 0 => return Some(from),
             Spacing::Even => 1.0,
         };
         self.warp.after(from, gap / rate_per_second, nanos(at + length))

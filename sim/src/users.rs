@@ -29,6 +29,8 @@ pub struct User {
     pub last_epoch: u16,
     /// Variant of the first exposure.
     pub first_variant: u8,
+    /// The version that showed it: 0 is the scenario's, the others its roll-outs' in file order.
+    pub first_version: u8,
     /// Variant that was seen last.
     pub last_variant: u8,
     /// See the constants of [`User`].
@@ -60,6 +62,7 @@ impl User {
         visits: 0,
         last_epoch: 0,
         first_variant: NO_VARIANT,
+        first_version: 0,
         last_variant: NO_VARIANT,
         flags: 0,
     };

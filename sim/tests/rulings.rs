@@ -42,9 +42,13 @@ fn outcome(more: &str, hook: HookKind) -> Outcome {
     run(&scenario(&format!("{STEADY}{more}")), hook, 1, &mut |_| {})
 }
 
+fn value(outcome: &Outcome, metric: Metric) -> Option<Value> {
+    outcome.metrics.get(&metric).copied()
+}
+
 fn number(outcome: &Outcome, metric: Metric) -> f64 {
-    match outcome.metrics.get(&metric) {
-        Some(Value::Number(number)) => *number,
+    match value(outcome, metric) {
+        Some(Value::Number(number)) => number,
         other => panic!("{}: {other:?}", metric.name()),
     }
 }
@@ -81,10 +85,15 @@ fn a_roll_out_touches_the_instances_it_is_aimed_at() {
 
 #[test]
 fn the_calm_has_its_own_measure_of_allocation() {
-    let expect = "[[expect]]\nmetric = \"over-allocation.users\"\nequals = 0\nduring = \"calm\"\n";
-    let outcome = outcome(expect, HookKind::Hardened);
-    assert_eq!(outcome.expectations[0].value, Some(Value::Number(0.0)));
-    assert_eq!(outcome.verdict, Verdict::Pass);
+    // Nothing is delivered in the storm, everything in the calm.
+    let outage = "[[fault]]\nkind = \"quota.outage\"\nat = \"0s\"\nfor = \"200s\"\n[hardened]\nbackoff-cap = \"1s\"\nbreaker-open-cap = \"5s\"\n";
+    let expect =
+        |during: &str| format!("[[expect]]\nmetric = \"undelivered.users\"\nat-least = 0\nduring = \"{during}\"\n");
+    let outcome = outcome(&[outage, &expect("storm"), &expect("calm")].concat(), HookKind::Hardened);
+    let values: Vec<_> = outcome.expectations.iter().map(|expectation| expectation.value).collect();
+    let entitled = outcome.reached["receipts"] as f64;
+    assert!(entitled > 0.0);
+    assert_eq!(values, [Some(Value::Number(entitled)), Some(Value::Number(0.0))]);
 }
 
 #[test]
@@ -121,4 +130,68 @@ fn a_fault_without_opportunity_is_inconclusive_and_an_unsupported_one_says_why()
     let outcome = self::outcome(&(unsupported.to_owned() + &expect("full")), HookKind::Hardened);
     assert_eq!(outcome.expectations[0].note, "this version does not simulate store.full");
     assert_eq!(outcome.verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn a_metronome_beats_rate_times_length_times() {
+    let beat = "[[traffic]]\nname = \"b\"\nkind = \"steady\"\nspacing = \"even\"\nrate = \"1/s\"\nat = \"10s\"\nfor = \"10s\"\n";
+    let outcome = run(&scenario(beat), HookKind::Hardened, 1, &mut |_| {});
+    assert_eq!(outcome.hook_calls, 10);
+}
+
+#[test]
+fn rates_of_the_whole_run_are_those_of_the_storm() {
+    // A worker takes a second for each of 20 requests a second, so most of them are served in the calm or not at all.
+    let slow = "[upstream]\nworkers = 1\nservice-time = \"1s\"\n[[expect]]\nmetric = \"upstream.mean-rps\"\nat-least = 0\nduring = \"storm\"\n";
+    let outcome = outcome(slow, HookKind::Hardened);
+    assert_eq!(outcome.expectations[0].value, value(&outcome, Metric::UpstreamMeanRps));
+    assert!(number(&outcome, Metric::UpstreamMeanRps) <= number(&outcome, Metric::UpstreamPeakRps));
+}
+
+#[test]
+fn a_point_fault_stands_for_what_follows_it() {
+    let expect = |name: &str| format!("[[expect]]\nmetric = \"exposure.logged\"\nat-least = 0\nduring = \"{name}\"\n");
+    let crash = "[[fault]]\nname = \"crash\"\nkind = \"process.crash\"\nat = \"50s\"\ndowntime = \"30s\"\n";
+    let keys = "[[fault]]\nname = \"keys\"\nkind = \"quota.restart\"\nat = \"150s\"\n";
+    let source = [STEADY, crash, keys, &expect("crash"), &expect("keys")].concat();
+    let spans: Vec<_> = scenario(&source).expects.into_iter().map(|expect| expect.during.stretches).collect();
+    let seconds = std::time::Duration::from_secs;
+    assert_eq!(spans, [vec![(seconds(50), seconds(80))], vec![(seconds(150), seconds(200))]]);
+}
+
+#[test]
+fn entitlement_is_that_of_the_version_that_showed_it() {
+    let deploy = "[[fault]]\nkind = \"process.deploy\"\nversion = 2\nat = \"2s\"\n[fault.experiment]\nvariant = [{ name = \"control\", weight = 1 }, { name = \"treatment\", weight = 1, grant = 50 }]\n";
+    let outcome = outcome(deploy, HookKind::Hardened);
+    assert_eq!(value(&outcome, Metric::OverAllocationWorstRatio), Some(Value::Number(1.0)));
+    let cap_ratio = value(&outcome, Metric::OverAllocationWorstCapRatio);
+    assert_eq!(cap_ratio, Some(Value::Number(1.0)), "somebody holds the larger grant");
+    assert_eq!(outcome.verdict, Verdict::Pass, "{:#?}", outcome.invariants);
+}
+
+#[test]
+fn a_hard_limit_is_the_grants_affair_and_not_the_lanes() {
+    let outcome = outcome("[quota]\nbase = 100\nhard-limit = 110\n", HookKind::Hardened);
+    assert_eq!(value(&outcome, Metric::GrantRejected), value(&outcome, Metric::UndeliveredUsers));
+    assert!(number(&outcome, Metric::GrantRejected) > 0.0);
+    assert_eq!((outcome.reached["lane-pauses"], outcome.verdict), (0, Verdict::Pass), "{:#?}", outcome.invariants);
+}
+
+#[test]
+fn a_refused_request_is_an_attempt_and_no_call() {
+    let refused = "[[fault]]\nkind = \"quota.outage\"\nat = \"0s\"\nfor = \"200s\"\n";
+    let outcome = outcome(refused, HookKind::Original);
+    assert!(number(&outcome, Metric::UpstreamAttempts) > 0.0);
+    assert_eq!(value(&outcome, Metric::UpstreamCalls), Some(Value::Number(0.0)));
+    assert_eq!(value(&outcome, Metric::UpstreamAmplification), None);
+}
+
+#[test]
+fn overlapping_causes_end_one_by_one() {
+    let crash = |at: u32, downtime: u32| {
+        format!("[[fault]]\nkind = \"process.crash\"\nat = \"{at}s\"\ndowntime = \"{downtime}s\"\n")
+    };
+    let expect = "[[window]]\nname = \"down\"\nat = \"52s\"\nfor = \"57s\"\n[[expect]]\nmetric = \"exposure.logged\"\nequals = 0\nduring = \"down\"\n";
+    let outcome = outcome(&[&crash(50, 60), &crash(51, 5), expect].concat(), HookKind::Hardened);
+    assert_eq!(outcome.expectations[0].value, Some(Value::Number(0.0)), "the fleet came up before its time");
 }

@@ -49,9 +49,6 @@ fn findings(row: &Row<'_>, path: &str) -> Vec<Line> {
     if row.first.role == Role::Judged {
         lines.extend(invariants(row));
     }
-    if row.verdict() == Verdict::Inconclusive {
-        lines.extend(idle_faults(row));
-    }
     lines.sort_by_key(|line| line.verdict);
     let worst = row.verdict();
     let bad: Vec<u64> = row.runs.iter().filter(|run| run.verdict == worst).map(|run| run.seed).collect();
@@ -162,22 +159,24 @@ fn violation(invariant: &Invariant) -> String {
     }
 }
 
-fn idle_faults<'a>(row: &'a Row<'a>) -> impl Iterator<Item = Line> + 'a {
-    row.first.faults.iter().filter(|fault| fault.opportunities == 0 || !fault.supported).map(|fault| {
+/// The faults that met nothing, named: a run without them has proved as much.
+fn idle_faults(row: &Row<'_>) -> Vec<String> {
+    let idle = |fault: &&Fault| fault.opportunities == 0 || !fault.supported;
+    let named = |fault: &Fault| {
         let Fault { name, kind, at, supported, .. } = fault;
-        let why = if *supported { "had no opportunity" } else { "is not supported here" };
-        Line {
-            verdict: Verdict::Inconclusive,
-            text: format!("{}: fault {name} ({kind} at {at}) {why}", row.first.hook),
-        }
-    })
+        let why = if *supported { "had no opportunity" } else { "is not simulated by this version" };
+        format!("fault {name} ({kind} at {at}) {why}")
+    };
+    row.first.faults.iter().filter(idle).map(named).collect()
 }
 
 /// A judged hook's counts of harm beside what it came across, or the invariants a reference breaks; over all seeds.
 fn account(row: &Row<'_>) -> Option<String> {
     let hook = &row.first.hook;
     match row.first.role {
-        Role::Judged => Some(format!("{hook}: {}", [harm(row), checks(row), reached(row)].concat().join("; "))),
+        Role::Judged => {
+            Some(format!("{hook}: {}", [harm(row), checks(row), reached(row), idle_faults(row)].concat().join("; ")))
+        }
         Role::Reference => {
             let broken: Vec<String> = totals(row, |invariant| invariant.violations)
                 .filter(|(_, count)| *count > 0)

@@ -3,43 +3,39 @@
 use hookproof_core::experiment::Experiment;
 
 use crate::outcome::WorstUser;
-use crate::scenario::{FaultKind, Quota, Scenario};
+use crate::scenario::Quota;
 use crate::users::{self, User};
 
 /// How many of the worst users are named.
 const WORST: usize = 10;
 
-/// The units of each variant's grant, by index, over all versions that a scenario deploys.
+/// The units of each variant's grant, by version and index. Version 0 is the scenario's, the others its roll-outs' in file order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entitlements {
-    units: Vec<Option<u32>>,
+    versions: Vec<Vec<Option<u32>>>,
 }
 
 impl Entitlements {
-    /// The entitlements of a scenario; where versions differ, the first that has the variant counts.
-    pub fn new(scenario: &Scenario) -> Self {
-        let mut units: Vec<Option<u32>> = Vec::new();
-        let mut add = |experiment: &Experiment| {
-            for variant in experiment.variants().iter().skip(units.len()) {
-                units.push(variant.grant.as_ref().map(|grant| grant.units));
-            }
+    /// The entitlements under each of these versions.
+    pub fn new<'e>(versions: impl IntoIterator<Item = &'e Experiment>) -> Self {
+        let units = |experiment: &Experiment| {
+            experiment.variants().iter().map(|variant| variant.grant.as_ref().map(|grant| grant.units)).collect()
         };
-        add(&scenario.experiment);
-        for fault in &scenario.faults {
-            if let FaultKind::ProcessDeploy { experiment, .. } = &fault.kind {
-                add(experiment);
-            }
-        }
-        Self { units }
+        Self { versions: versions.into_iter().map(units).collect() }
     }
 
-    /// The units a variant entitles to; `None` is a control.
-    pub fn of(&self, variant: u8) -> Option<u32> {
-        self.units.get(usize::from(variant)).copied().flatten()
+    /// The units a variant of a version entitles to; `None` is a control.
+    pub fn of(&self, version: u8, variant: u8) -> Option<u32> {
+        self.versions.get(usize::from(version))?.get(usize::from(variant)).copied().flatten()
+    }
+
+    /// The units that a user is entitled to, by the version of the first exposure.
+    pub fn of_user(&self, user: &User) -> Option<u32> {
+        if user.is_exposed() { self.of(user.first_version, user.first_variant) } else { None }
     }
 
     fn largest(&self) -> u32 {
-        self.units.iter().flatten().copied().max().unwrap_or(0)
+        self.versions.iter().flatten().flatten().copied().max().unwrap_or(0)
     }
 }
 
@@ -84,7 +80,7 @@ pub fn measure(users: &[User], quota: &Quota, entitlements: &Entitlements) -> Al
     for (user, index) in users.iter().zip(0..) {
         let held = u64::from(quota.base) + u64::from(user.granted_units);
         allocation.worst_cap_ratio = allocation.worst_cap_ratio.max(ratio(held, common_cap));
-        let cap = u64::from(quota.base) + u64::from(entitled_units(user, entitlements).unwrap_or(0));
+        let cap = u64::from(quota.base) + u64::from(entitlements.of_user(user).unwrap_or(0));
         let asked = held + u64::from(user.refused_units);
         allocation.worst_ratio = allocation.worst_ratio.max(ratio(asked, cap));
         if held > cap {
@@ -98,11 +94,6 @@ pub fn measure(users: &[User], quota: &Quota, entitlements: &Entitlements) -> Al
     allocation
 }
 
-/// The units of the grant that a user is entitled to.
-fn entitled_units(user: &User, entitlements: &Entitlements) -> Option<u32> {
-    if user.is_exposed() { entitlements.of(user.first_variant) } else { None }
-}
-
 fn count(allocation: &mut Allocation, user: &User, entitlements: &Entitlements) {
     let has_effect = user.effects > 0;
     allocation.max_grants = allocation.max_grants.max(user.effects);
@@ -111,7 +102,7 @@ fn count(allocation: &mut Allocation, user: &User, entitlements: &Entitlements) 
         return;
     }
     allocation.exposed += 1;
-    if entitled_units(user, entitlements).is_some() {
+    if entitlements.of_user(user).is_some() {
         allocation.entitled += 1;
         allocation.entitled_called += u64::from(has_effect || user.is(User::CALLED));
         allocation.undelivered_users += u64::from(!has_effect);

@@ -23,6 +23,14 @@ const STORE_ONLY: [Metric; 1] = [Metric::StoreWritesPerGrant];
 /// Metrics of hooks that claim the specified hash.
 const CLAIMED_HASH_ONLY: [Metric; 1] = [Metric::AssignmentMismatchUsers];
 
+/// Metrics that belong to a run as a whole, not to a stretch of it.
+pub const WHOLE_RUN_ONLY: [Metric; 4] = [
+    Metric::UpstreamAmplification,
+    Metric::UpstreamRecoverySeconds,
+    Metric::AssignmentMismatchUsers,
+    Metric::StoreWritesPerGrant,
+];
+
 /// The metrics that a run of `hook` cannot measure.
 pub fn unsupported(hook: HookKind) -> Vec<Metric> {
     let is_hardened = hook == HookKind::Hardened;

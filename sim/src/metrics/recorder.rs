@@ -234,12 +234,12 @@ pub struct Recorder {
 
 impl Recorder {
     /// A recorder that has seen nothing.
-    pub fn new(scenario: &Scenario, spans: Vec<Span>, recovery: Option<Recovery>) -> Self {
+    pub fn new(scenario: &Scenario, entitlements: Entitlements, spans: Vec<Span>, recovery: Option<Recovery>) -> Self {
         let whole = scenario.duration + scenario.calm;
         let bin = Duration::from_nanos(nanos(whole).div_ceil(BINS).max(1));
         Self {
             users: Vec::new(),
-            entitlements: Entitlements::new(scenario),
+            entitlements,
             stretches: spans.into_iter().map(Stretch::new).collect(),
             epochs: vec![Epoch::default()],
             overload: Overload::default(),
@@ -323,14 +323,15 @@ impl Recorder {
     }
 
     /// An exposure was recorded. Returns whether it is the user's first.
-    pub fn exposed(&mut self, now: Instant, user: u32, variant: u8) -> bool {
+    pub fn exposed(&mut self, now: Instant, user: u32, variant: u8, version: u8) -> bool {
         let record = self.user_mut(user);
         let is_first = !record.is_exposed();
         if is_first {
             record.first_exposed_at = now;
             record.first_variant = variant;
+            record.first_version = version;
         }
-        let is_entitled = is_first && self.entitlements.of(variant).is_some();
+        let is_entitled = is_first && self.entitlements.of(version, variant).is_some();
         for stretch in self.during(now) {
             stretch.exposures += 1;
             stretch.duplicates += u64::from(!is_first);
@@ -410,7 +411,7 @@ impl Recorder {
             self.during(now).for_each(|stretch| stretch.unexposed_effects += 1);
             return;
         }
-        let is_entitled = entitlements.of(user.first_variant).is_some();
+        let is_entitled = entitlements.of_user(user).is_some();
         if !is_entitled || user.is(User::DELIVERED) {
             return;
         }
@@ -452,7 +453,7 @@ impl Recorder {
             }
         }
         let user = &mut self.users[user as usize];
-        let is_entitled = user.is_exposed() && self.entitlements.of(user.first_variant).is_some();
+        let is_entitled = self.entitlements.of_user(user).is_some();
         let was_open = is_entitled && !user.is(User::DELIVERED) && !user.is(User::CLOSED);
         user.set(User::CLOSED);
         self.note_backlog(now);

@@ -130,16 +130,25 @@ impl Scenario {
         self.traffic.iter().map(|traffic| arrivals(&traffic.kind)).sum()
     }
 
-    /// Seconds that spikes add to arrivals of `[from, to)`; overlapping spikes are counted one by one.
+    /// Seconds that spikes add to arrivals of `[from, to)`, at most: overlapping ones multiply each other.
     fn multiplied_seconds(&self, from: Duration, to: Duration) -> f64 {
-        let added = |kind: &TrafficKind| match kind {
-            TrafficKind::Spike { at, length, factor } => {
-                let overlap = to.min(*at + *length).saturating_sub(from.max(*at));
-                overlap.as_secs_f64() * (factor - 1.0).max(0.0)
-            }
-            TrafficKind::Steady { .. } => 0.0,
+        let spikes: Vec<(Duration, Duration, f64)> = self
+            .traffic
+            .iter()
+            .filter_map(|traffic| match traffic.kind {
+                TrafficKind::Spike { at, length, factor } => Some((at.max(from), (at + length).min(to), factor)),
+                TrafficKind::Steady { .. } => None,
+            })
+            .filter(|(start, end, _)| start < end)
+            .collect();
+        let mut edges: Vec<Duration> = spikes.iter().flat_map(|(start, end, _)| [*start, *end]).collect();
+        edges.sort_unstable();
+        let added = |piece: &[Duration]| {
+            let active = spikes.iter().filter(|(start, end, _)| *start <= piece[0] && piece[1] <= *end);
+            let factor: f64 = active.map(|(_, _, factor)| factor).product();
+            piece[1].saturating_sub(piece[0]).as_secs_f64() * (factor - 1.0).max(0.0)
         };
-        self.traffic.iter().map(|traffic| added(&traffic.kind)).sum()
+        edges.windows(2).map(added).sum()
     }
 
     /// Restarts of single instances, scheduled and by faults.

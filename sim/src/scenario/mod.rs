@@ -397,6 +397,16 @@ impl Fault {
         repeated.take_while(move |at| *at < duration)
     }
 
+    /// How long it lasts from each start: a crash until its downtime is over, anything else for its `for`.
+    pub fn lasts(&self) -> Duration {
+        if let FaultKind::ProcessCrash { downtime, when: None } = self.kind { downtime } else { self.length }
+    }
+
+    /// Whether it rolls a version out.
+    pub const fn is_deploy(&self) -> bool {
+        matches!(self.kind, FaultKind::ProcessDeploy { .. })
+    }
+
     /// Whether it waits for a moment, and may hit until the storm ends.
     pub const fn waits_until_the_storm_ends(&self) -> bool {
         matches!(self.kind, FaultKind::ProcessCrash { when: Some(_), .. }) && self.length.is_zero()

@@ -15,7 +15,7 @@ use crate::metrics::reached::Reached;
 use crate::metrics::recorder::EffectSeen;
 use crate::network::ONE_WAY;
 use crate::oracle::Rule;
-use crate::quota_service::{Begun, Finished, Mishap, Request, Status};
+use crate::quota_service::{Begun, Finished, Mishap, Request, Status, Work};
 use crate::scenario::{FaultKind, Moment};
 use crate::seed::{self, Concern};
 use crate::slab::Key;
@@ -36,6 +36,10 @@ pub(super) struct Call {
     sent_at: Instant,
     client: Client,
     service: Service,
+    /// What a worker does with it, once one has begun.
+    work: Work,
+    /// The service says yes and has done nothing.
+    is_false_ack: bool,
 }
 
 /// Who sent a request.
@@ -108,6 +112,8 @@ impl World<'_> {
             sent_at: now,
             client: Client::Waits,
             service: Service::Works,
+            work: Work::Execute,
+            is_false_ack: false,
         });
         self.dispatch(now, key, call.patience.connect());
         // After what the network says, so that a refusal at the very end of the patience is still heard.
@@ -189,13 +195,20 @@ impl World<'_> {
             let wall = self.quota.clock.wall(now);
             match self.quota.begin(wall, &request) {
                 Begun::Answered(status) => self.reply(now, key, well_formed(status)),
-                Begun::Working => {
+                Begun::Working(work) => {
+                    self.begin_work(key, work);
                     let time = self.service_time(key, request.user, number);
                     self.queue.push(now + time, Event::Served(key));
                 }
             }
         }
         self.recorder.overload.set(now, self.quota.queued() as f64 > self.capacity);
+    }
+
+    fn begin_work(&mut self, key: Key, work: Work) {
+        if let Some(call) = self.calls.get_mut(key) {
+            call.work = work;
+        }
     }
 
     fn service_time(&mut self, key: Key, user: u32, number: u64) -> Duration {
@@ -219,10 +232,13 @@ impl World<'_> {
             Mishap::None
         };
         let held = self.quota.base().saturating_add(self.recorder.user(call.request.user).granted_units);
-        let finished = self.quota.finish(&call.request, held, mishap);
+        let finished = self.quota.finish(&call.request, call.work, held, mishap);
         self.account(now, &call, finished);
-        if mishap == Mishap::FalseAck && !finished.is_replay {
-            self.recorder.false_ack(now);
+        if mishap == Mishap::FalseAck
+            && !finished.is_replay
+            && let Some(call) = self.calls.get_mut(key)
+        {
+            call.is_false_ack = true;
         }
         self.answer_served(now, key, finished);
         if finished.effect.is_some() && self.is_alive(call.instance, call.process) {
@@ -249,7 +265,7 @@ impl World<'_> {
         self.oracles.check(Rule::Grant1, now, Some(user), record.effects <= 1, || {
             format!("effect number {} for one user", record.effects)
         });
-        let is_entitled = record.is_exposed() && self.recorder.entitlements.of(record.first_variant).is_some();
+        let is_entitled = self.recorder.entitlements.of_user(&record).is_some();
         self.oracles.check(Rule::Grant2, now, Some(user), is_entitled, || {
             if record.is_exposed() { "granted, and first exposed to a control" } else { "granted, and never exposed" }
                 .into()
@@ -272,7 +288,11 @@ impl World<'_> {
             return self.let_go(key);
         }
         let is_malformed = self.is_touched(Class::QuotaMalformed, key);
-        let body = if is_malformed { Body::Malformed } else { Body::WellFormed };
+        let body = match finished.status {
+            _ if is_malformed => Body::Malformed,
+            Status::LIMIT_REACHED => Body::LimitReached,
+            _ => Body::WellFormed,
+        };
         self.reply(now, key, Answer::Status { code: finished.status.0, body, retry_after: None });
     }
 
@@ -316,7 +336,7 @@ impl World<'_> {
     fn client_done(&mut self, now: Instant, key: Key, answer: Answer) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.client = Client::Gone;
-        let Call { request, number, instance, token, .. } = *call;
+        let Call { request, number, instance, token, is_false_ack, .. } = *call;
         if call.service != Service::Works {
             self.calls.remove(key);
         }
@@ -324,6 +344,9 @@ impl World<'_> {
         let user = u64::from(request.user);
         self.digest.event(Kind::Answer, now, user, number << 16 | u64::from(code(answer)));
         self.outcomes += 1;
+        if is_false_ack && matches!(answer, Answer::Status { code: 200..=299, .. }) {
+            self.recorder.false_ack(now);
+        }
         let [draw, _] = self.draws.draw(Concern::Answer, user, number);
         self.feed(now, instance, Input::Answered { token, answer, draw });
     }

@@ -1,6 +1,5 @@
 //! Faults switching on and off, and the fleet's own restarts.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use hookproof_core::time::Instant;
@@ -91,6 +90,12 @@ impl World<'_> {
         self.faults.take(index, 0, start_name(now))
     }
 
+    /// The version that a roll-out brings.
+    fn version_of(&self, fault: u32) -> u8 {
+        let deploys = self.scenario.faults.iter().take(fault as usize + 1).filter(|fault| fault.is_deploy()).count();
+        u8::try_from(deploys).expect("a scenario file holds at most 255 roll-outs")
+    }
+
     /// How long an instance is down for a new version.
     fn deploy_downtime(&self) -> Duration {
         self.scenario.fleet.restart.as_ref().map_or(DEPLOY_DOWNTIME, |restart| restart.downtime)
@@ -102,8 +107,8 @@ impl World<'_> {
         if let Some(FaultKind::ProcessRollingRestart { downtime: own }) = cause {
             downtime = *own;
         }
-        if let Some(FaultKind::ProcessDeploy { experiment, .. }) = cause {
-            self.instances[usize::from(instance)].experiment = Arc::new((**experiment).clone());
+        if let Some(FaultKind::ProcessDeploy { .. }) = cause {
+            self.instances[usize::from(instance)].version = self.version_of(fault);
         }
         self.take_down(now, instance, downtime);
     }
@@ -142,10 +147,8 @@ impl World<'_> {
                     self.resume(now, instance, index);
                 }
             }
-            FaultKind::StoreOutage => {
-                if self.store_outages.remove(&index) && self.store_outages.is_empty() {
-                    self.store.recover();
-                }
+            FaultKind::StoreOutage if self.store_outages.remove(&index) && self.store_outages.is_empty() => {
+                self.store.recover();
             }
             _ => {}
         }

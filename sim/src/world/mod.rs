@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hookproof_core::experiment::Experiment;
 use hookproof_core::protection::Protections;
 use hookproof_core::time::Instant;
 
@@ -28,10 +29,11 @@ use self::visits::{OpenProcess, Visit};
 use crate::digest::Digest;
 use crate::engine::EventQueue;
 use crate::fault::{self, Faults};
+use crate::metrics::allocation::Entitlements;
 use crate::metrics::recorder::{Recorder, Recovery};
 use crate::oracle::{Oracles, Rule};
 use crate::quota_service::QuotaService;
-use crate::scenario::{HookKind, Scenario, Span, Target};
+use crate::scenario::{FaultKind, HookKind, Scenario, Span, Target};
 use crate::seed::Draws;
 use crate::slab::{Key, Slab};
 use crate::store::SimStore;
@@ -67,8 +69,8 @@ pub enum Recording {
 /// What happens next.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// A user of the closed population visits.
-    Visit(u32),
+    /// A user of the closed population visits; for the how-manieth time by themselves, from 1.
+    Visit { user: u32, own: u32 },
     /// An open process has its next arrival.
     Arrival(u16),
     /// A caller tries again.
@@ -145,11 +147,13 @@ pub(crate) struct World<'s> {
     calls: Slab<Call>,
     /// Requests whose client waits.
     in_flight: u64,
-    /// The fleet's limit on them; an instance always may have one.
+    /// The fleet's limit on them.
     in_flight_max: u64,
     /// Requests whose client has its answer, has given up, or is dead.
     outcomes: u64,
     instances: Vec<Instance>,
+    /// The scenario's experiment, then those of its roll-outs in file order.
+    versions: Vec<Arc<Experiment>>,
     quota: QuotaService,
     /// Requests a second that the service can work off.
     capacity: f64,
@@ -175,13 +179,14 @@ impl<'s> World<'s> {
         let draws = Draws::new(setting.seed);
         let arrivals = Arrivals::new(scenario, draws);
         let recovery = last_trigger_end(scenario).map(|end| Recovery::new(end, scenario.duration));
-        let mut recorder = Recorder::new(scenario, spans, recovery);
+        let versions = versions(scenario);
+        let entitlements = Entitlements::new(versions.iter().map(Arc::as_ref));
+        let mut recorder = Recorder::new(scenario, entitlements, spans, recovery);
         recorder.users = vec![User::NEW; arrivals.population() as usize];
         if setting.hook == HookKind::Hardened {
             recorder.mismatches = Some(0);
         }
-        let experiment = Arc::new(scenario.experiment.clone());
-        let instance = |_| Instance::new(scenario.start, Arc::clone(&experiment));
+        let instance = |_| Instance::new(scenario.start);
         Self {
             scenario,
             setting,
@@ -192,8 +197,9 @@ impl<'s> World<'s> {
             visits: Slab::default(),
             calls: Slab::default(),
             in_flight: 0,
-            in_flight_max: scenario.delivery_config().max_in_flight.max(scenario.fleet.instances).into(),
+            in_flight_max: scenario.delivery_config().max_in_flight.into(),
             outcomes: 0,
+            versions,
             instances: (0..scenario.fleet.instances).map(instance).collect(),
             quota: QuotaService::new(scenario),
             capacity: scenario.upstream.capacity_per_second(),
@@ -236,7 +242,7 @@ impl<'s> World<'s> {
         queue.pop_if(|event| match event {
             Event::Deadline(visit) => visits.get(*visit).is_some(),
             Event::GivesUp(call) => calls.get(*call).is_some_and(Call::has_client),
-            Event::Visit(_)
+            Event::Visit { .. }
             | Event::Arrival(_)
             | Event::Try(_)
             | Event::Timer { .. }
@@ -272,7 +278,7 @@ impl<'s> World<'s> {
 
     fn handle(&mut self, now: Instant, event: Event) {
         match event {
-            Event::Visit(user) => self.on_closed_arrival(now, user),
+            Event::Visit { user, own } => self.on_closed_arrival(now, user, own),
             Event::Arrival(process) => self.on_open_arrival(now, process),
             Event::Try(visit) => self.begin_try(now, visit),
             Event::Deadline(visit) => self.on_deadline(now, visit),
@@ -289,7 +295,8 @@ impl<'s> World<'s> {
             Event::GoesDown { instance, fault } => self.on_goes_down(now, instance, fault),
             Event::ComesUp(instance) => self.start_process(now, instance),
             Event::StretchEnds(index) => self.recorder.stretch_ended(usize::from(index), self.scenario),
-            Event::StormEnds => self.backlog_at_storm_end = self.quota.queued() + self.store_backlog(),
+            // What a hook has sent and what it still holds overlap: the larger one is what is left to do.
+            Event::StormEnds => self.backlog_at_storm_end = self.quota.queued().max(self.store_backlog()),
         }
     }
 
@@ -333,7 +340,7 @@ impl<'s> World<'s> {
         let calm = self.scenario.calm.as_secs_f64();
         let mut undecided = 0;
         for (user, index) in self.recorder.users.iter().zip(0..) {
-            let is_entitled = user.is_exposed() && self.recorder.entitlements.of(user.first_variant).is_some();
+            let is_entitled = self.recorder.entitlements.of_user(user).is_some();
             if !is_entitled {
                 continue;
             }
@@ -351,6 +358,14 @@ impl<'s> World<'s> {
             self.oracles.undecided(Rule::Grant3, undecided, why);
         }
     }
+}
+
+/// The scenario's experiment, then those of its roll-outs in file order.
+fn versions(scenario: &Scenario) -> Vec<Arc<Experiment>> {
+    let deployed = scenario.faults.iter().filter_map(|fault| {
+        if let FaultKind::ProcessDeploy { experiment, .. } = &fault.kind { Some(&**experiment) } else { None }
+    });
+    std::iter::once(&scenario.experiment).chain(deployed).cloned().map(Arc::new).collect()
 }
 
 /// When the last fault or spike of a scenario ends.

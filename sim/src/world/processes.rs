@@ -9,7 +9,6 @@ use std::time::Duration;
 use hookproof_core::audit::AuditEvent;
 use hookproof_core::classify::{Applied, Doubt, classify};
 use hookproof_core::committer::Commit;
-use hookproof_core::experiment::Experiment;
 use hookproof_core::store::{GrantState, Reply};
 use hookproof_core::time::{Instant, WallTime};
 use hookproof_core::upstream::Capability;
@@ -33,8 +32,8 @@ use crate::subject::{Clocks, Hardened, Input, Interpreter, LogSink, Original, Ou
 #[derive(Clone, Debug)]
 pub(super) struct Instance {
     pub clock: Clock,
-    /// The version it starts with next.
-    pub experiment: Arc<Experiment>,
+    /// The version it starts with next, as an index into the world's.
+    pub version: u8,
     subject: Option<Subject>,
     /// Number of the process, from 0; what is meant for another one is nobody's.
     process: u32,
@@ -50,10 +49,10 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    pub(super) fn new(start: WallTime, experiment: Arc<Experiment>) -> Self {
+    pub(super) fn new(start: WallTime) -> Self {
         Self {
             clock: Clock::new(start),
-            experiment,
+            version: 0,
             subject: None,
             process: 0,
             starts: 0,
@@ -97,7 +96,7 @@ impl World<'_> {
 
     fn new_subject(&self, instance: u16) -> Subject {
         let place = &self.instances[usize::from(instance)];
-        let experiment = Arc::clone(&place.experiment);
+        let experiment = Arc::clone(&self.versions[usize::from(place.version)]);
         match self.setting.hook {
             HookKind::Original => Subject::Original(Original::new(experiment)),
             HookKind::Published => {
@@ -192,7 +191,8 @@ impl World<'_> {
         match output {
             Output::Answer { visit, answer } => self.answer(now, Key::from_bits(visit), answer),
             Output::Expose { user, variant } => {
-                self.expose(now, user, number_of(variant));
+                let version = self.instances[usize::from(instance)].version;
+                self.expose(now, user, number_of(variant), version);
                 self.sighting(now, user, number_of(variant));
             }
             Output::Call(call) => return self.send(now, instance, call),
@@ -208,9 +208,9 @@ impl World<'_> {
         Sent::Alive
     }
 
-    fn expose(&mut self, now: Instant, user: u32, variant: u8) {
+    fn expose(&mut self, now: Instant, user: u32, variant: u8, version: u8) {
         self.digest.event(Kind::Exposure, now, u64::from(user), u64::from(variant));
-        self.recorder.exposed(now, user, variant);
+        self.recorder.exposed(now, user, variant, version);
     }
 
     pub(super) fn on_timer(&mut self, now: Instant, instance: u16, process: u32, token: u64) {
@@ -222,7 +222,7 @@ impl World<'_> {
     fn submit(&mut self, now: Instant, instance: u16, commit: Commit) {
         let place = &mut self.instances[usize::from(instance)];
         place.commands += 1;
-        let (process, n) = (place.process, place.commands);
+        let (process, version, n) = (place.process, place.version, place.commands);
         let draws = || self.draws.draw(Concern::Store, u64::from(instance), n);
         let mut latency = seed::latency(self.scenario.store.latency, draws);
         if self.faults.is_active(Class::StoreLatency)
@@ -231,7 +231,7 @@ impl World<'_> {
         {
             latency += add;
         }
-        let sender = Sender { instance, process, number: n };
+        let sender = Sender { instance, process, version, number: n };
         let key = self.store.send(sender, commit.ticket, commit.command);
         self.queue.push(now + latency, Event::StoreExecutes(key));
     }
@@ -254,13 +254,11 @@ impl World<'_> {
 
     pub(super) fn on_store_answers(&mut self, now: Instant, key: Key) {
         let Some(Acknowledged { sender, ticket, reply, fact }) = self.store.acknowledge(key) else { return };
-        let Sender { instance, process, number } = sender;
+        let Sender { instance, process, version, number } = sender;
         match fact {
             Some(Fact::Exposed { user, variant }) => {
-                self.expose(now, user, number_of(variant));
-                if self.is_alive(instance, process) {
-                    self.judge_assignment(now, instance, user, number_of(variant));
-                }
+                self.expose(now, user, number_of(variant), version);
+                self.judge_assignment(now, version, user, number_of(variant));
             }
             Some(Fact::Settled { user, state }) => self.on_settled(now, user, state),
             None => {}
@@ -274,11 +272,10 @@ impl World<'_> {
         }
     }
 
-    /// Holds a recorded assignment against the version that the instance runs.
-    fn judge_assignment(&mut self, now: Instant, instance: u16, user: u32, variant: u8) {
+    /// Holds a recorded assignment against the version that recorded it.
+    fn judge_assignment(&mut self, now: Instant, version: u8, user: u32, variant: u8) {
         if self.recorder.mismatches.is_some() {
-            let experiment = &self.instances[usize::from(instance)].experiment;
-            let specified = oracle::specified_variant(experiment, user);
+            let specified = oracle::specified_variant(&self.versions[usize::from(version)], user);
             if specified != variant {
                 self.recorder.mismatches = self.recorder.mismatches.map(|count| count + 1);
             }

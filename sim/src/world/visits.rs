@@ -57,7 +57,7 @@ impl World<'_> {
             let rate = self.arrivals.rate(user);
             self.recorder.user_mut(user).rate = rate;
             if let Some(at) = self.arrivals.next_visit(Instant::ORIGIN, user, rate, 0) {
-                self.queue.push(at, Event::Visit(user));
+                self.queue.push(at, Event::Visit { user, own: 1 });
             }
         }
         for process in 0..self.arrivals.open_count() {
@@ -68,11 +68,11 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn on_closed_arrival(&mut self, now: Instant, user: u32) {
-        let number = self.begin_visit(now, user);
+    pub(super) fn on_closed_arrival(&mut self, now: Instant, user: u32, own: u32) {
+        self.begin_visit(now, user);
         let rate = self.recorder.user(user).rate;
-        if let Some(at) = self.arrivals.next_visit(now, user, rate, number) {
-            self.queue.push(at, Event::Visit(user));
+        if let Some(at) = self.arrivals.next_visit(now, user, rate, u64::from(own)) {
+            self.queue.push(at, Event::Visit { user, own: own.wrapping_add(1) });
         }
     }
 
@@ -104,14 +104,13 @@ impl World<'_> {
         })
     }
 
-    fn begin_visit(&mut self, now: Instant, user: u32) -> u64 {
+    fn begin_visit(&mut self, now: Instant, user: u32) {
         let record = self.recorder.user_mut(user);
         record.visits = record.visits.saturating_add(1);
         let number = users::ordinal(record.visits, now);
         let visit = Visit { user, number, tries: 0, intended_at: now, began_at: now, instance: None };
         let key = self.visits.insert(visit);
         self.begin_try(now, key);
-        number
     }
 
     pub(super) fn begin_try(&mut self, now: Instant, key: Key) {
@@ -175,7 +174,7 @@ impl World<'_> {
         self.recorder.try_failed(visit.began_at);
         let Caller { retries, pause_from, pause_to, give_up, .. } = self.scenario.caller;
         let [leave, pause] = self.draws.draw(Concern::Caller, u64::from(visit.user), visit.which());
-        let may_retry = retries.is_none_or(|retries| u32::from(visit.tries) <= retries);
+        let may_retry = retries.is_none_or(|retries| visit.tries <= retries);
         if !may_retry || give_up.happens(leave) {
             self.digest.event(Kind::Visit, now, u64::from(visit.user), Shown::Error.code());
             self.recorder.visit_ended(now, visit.intended_at);

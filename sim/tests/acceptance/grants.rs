@@ -6,7 +6,7 @@ use hookproof_core::hook;
 use hookproof_core::time::WallTime;
 use hookproof_sim::metrics::Metric;
 use hookproof_sim::outcome::Outcome;
-use hookproof_sim::quota_service::{Begun, Mishap, QuotaService, Request};
+use hookproof_sim::quota_service::{Begun, Mishap, QuotaService, Request, Work};
 use hookproof_sim::scenario::HookKind;
 use hookproof_sim::subject::{Interpreter, LogSink, Shown};
 
@@ -101,7 +101,7 @@ fn four_calls_by_one_user_give_two_grants_on_average_and_up_to_four_and_four_in_
 
 #[test]
 fn two_concurrent_calls_give_one_grant_on_average_and_two_in_the_published_program() {
-    let arrival = "[[traffic]]\nkind = \"steady\"\nrate = \"1/s\"\nspacing = \"even\"\nfor = \"1500ms\"\n";
+    let arrival = "[[traffic]]\nkind = \"steady\"\nrate = \"1/s\"\nspacing = \"even\"\nat = \"1s\"\nfor = \"500ms\"\n";
     let trial = Trial::new("60s", &format!("[users]\npopulation = 1\n{arrival}{arrival}"));
     let original = trial.run(HookKind::Original, SEEDS);
     // Two fair coins: mean 1, variance ½.
@@ -209,8 +209,8 @@ fn while_the_log_sink_is_down_a_caller_with_two_retries_gets_three_grants_from_t
             let sent = process.request(user, n).expect("the process is the same, and so is the variant");
             keys.insert(sent.key.expect("it sends a key"));
             let request = Request { user, units: sent.units, key: sent.key };
-            assert_eq!(service.begin(WallTime::UNIX_EPOCH, &request), Begun::Working);
-            let finished = service.finish(&request, held, Mishap::None);
+            assert_eq!(service.begin(WallTime::UNIX_EPOCH, &request), Begun::Working(Work::Execute));
+            let finished = service.finish(&request, Work::Execute, held, Mishap::None);
             effects += u32::from(finished.effect.is_some());
             held += finished.effect.unwrap_or(0);
             let outputs = process.answered(sent.token, status(finished.status.0));

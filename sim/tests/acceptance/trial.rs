@@ -51,7 +51,7 @@ impl Trial {
 
     /// One user who visits once a second, the first time after one second.
     pub fn of_one_user(visits: u32, tables: &str) -> Self {
-        let visiting_ms = visits * 1_000 + 500;
+        let visiting_ms = visits * 1_000 - 500;
         let users = format!(
             r#"
             [users]
@@ -61,6 +61,7 @@ impl Trial {
             kind    = "steady"
             rate    = "1/s"
             spacing = "even"
+            at      = "1s"
             for     = "{visiting_ms}ms"
             "#
         );

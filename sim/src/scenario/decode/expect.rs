@@ -8,7 +8,7 @@ use super::super::{Expect, Fault, HookKind, Limit, Span, Traffic, TrafficKind, W
 use super::names::{Names, RESERVED};
 use super::timing::check_ends;
 use super::tree::{Flaw, Placed, Reader};
-use super::units::{self, meant, written};
+use super::units::{self, meant};
 use super::words::{clip, list};
 use crate::metrics::Metric;
 
@@ -133,14 +133,7 @@ type Stretches = Vec<(Duration, Duration)>;
 /// The stretches that a name of the file stands for, and the fault if it is one.
 fn named(name: &Placed<String>, reader: &Reader<'_>, scene: &Scene<'_>) -> Option<(Stretches, Option<usize>)> {
     if let Some(index) = scene.faults.iter().position(|fault| fault.name == name.value) {
-        let stretches = fault_stretches(&scene.faults[index], scene.duration);
-        if stretches.is_empty() {
-            let cause = format!("the fault `{}` is a point in time, over which nothing can be measured", name.value);
-            let at = written(scene.faults[index].at);
-            let remedy = format!("add a [[window]] with `at = \"{at}\"` and a `for`, and name that");
-            reader.sink().flaw(&name.place, Flaw::new(cause, remedy));
-        }
-        return Some((stretches, Some(index)));
+        return Some((fault_stretches(&scene.faults[index], scene.duration), Some(index)));
     }
     let traffic = scene.traffic.iter().find(|traffic| traffic.name == name.value).map(|traffic| match traffic.kind {
         TrafficKind::Steady { at, length, .. } | TrafficKind::Spike { at, length, .. } => (at, at + length),
@@ -157,14 +150,12 @@ fn named(name: &Placed<String>, reader: &Reader<'_>, scene: &Scene<'_>) -> Optio
     Some((vec![stretch?], None))
 }
 
-/// The stretches of a fault; none if it is a point in time.
+/// The stretches of a fault. What happens at a point in time lasts: a crash until its downtime is over, anything else until it
+/// happens again or the storm ends.
 fn fault_stretches(fault: &Fault, duration: Duration) -> Stretches {
-    let length = match fault.length {
-        Duration::ZERO if fault.waits_until_the_storm_ends() => duration.saturating_sub(fault.at),
-        length => length,
-    };
-    if length.is_zero() {
-        return Vec::new();
-    }
-    fault.starts(duration).map(|start| (start, start + length)).collect()
+    let starts: Vec<Duration> = fault.starts(duration).collect();
+    let next = starts.iter().skip(1).copied().chain([duration]);
+    let lasts = fault.lasts();
+    let end = |start: Duration, next: Duration| if lasts.is_zero() { next } else { (start + lasts).min(duration) };
+    starts.iter().zip(next).map(|(start, next)| (*start, end(*start, next))).collect()
 }

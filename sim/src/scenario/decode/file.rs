@@ -22,6 +22,9 @@ const START: WallTime = WallTime::from_unix_nanos(1_767_225_600_000_000_000);
 
 const CALM: Duration = Duration::from_secs(600);
 
+/// The most versions that a scenario rolls out.
+const DEPLOYS_MAX: usize = 255;
+
 const SEED_MAX: u64 = i64::MAX as u64;
 
 /// Reads the experiment of a file and nothing else. Nothing only if a problem was reported (`DECODE-1`).
@@ -80,6 +83,10 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
         check_something_visits(&root, users.as_ref(), &traffic);
     }
     check_calm(&root, calm, &caller, &faults);
+    if faults.iter().filter(|fault| fault.is_deploy()).count() > DEPLOYS_MAX {
+        let cause = format!("there are more than {DEPLOYS_MAX} faults of kind process.deploy");
+        root.sink().flaw(&root.place_of("fault"), Flaw::new(cause, "split the scenario"));
+    }
     root.finish();
 
     let base = base?;
