@@ -74,7 +74,37 @@ fn spec<'a>(reader: &mut Reader<'a>, kept: Option<&Spec>, version: Option<&str>)
         })
     };
     let spec = assemble();
+    if let (Some(kept), Some(spec)) = (kept, &spec) {
+        check_records_keep_their_meaning(reader, &readers, kept, spec);
+    }
     (spec, readers)
+}
+
+/// A record names its variant by position and its grant by lineage, mode and secret: a version that changes those would
+/// give records another meaning, or users a second grant.
+fn check_records_keep_their_meaning(reader: &Reader<'_>, variants: &[Reader<'_>], kept: &Spec, spec: &Spec) {
+    for (position, old) in kept.variants.iter().enumerate() {
+        let new = spec.variants.get(position);
+        if new.is_some_and(|new| new.name == old.name) {
+            continue;
+        }
+        let place =
+            variants.get(position).map_or_else(|| reader.place_of("variant"), |variant| variant.place_of("name"));
+        let cause = format!(
+            "the variant `{}` is no longer number {}, and records name it by its number",
+            old.name,
+            position + 1
+        );
+        let remedy =
+            "keep the variants in their order, with weight 0 if nobody shall get one, and add others at the end";
+        reader.sink().flaw(&place, Flaw::new(cause, remedy));
+        return;
+    }
+    if kept.hash != spec.hash {
+        let cause = "the hash or its secret changes, which would give every grant another id";
+        let key = if reader.has("secret") { "secret" } else { "hash" };
+        reader.sink().flaw(&reader.place_of(key), Flaw::new(cause, "keep both for the lineage's life"));
+    }
 }
 
 fn check_versions_agree(reader: &Reader<'_>, written: Option<&Placed<String>>, deployed: Option<&str>) {
