@@ -85,8 +85,8 @@ impl User {
 
 /// Names a user's how-manieth visit or request in draws, in 40 bits.
 ///
-/// The counters of a record have 16 bits. From where they stand still, the time in microseconds names what happens, so that
-/// two requests of a busy user never share their fate.
+/// The counters of a record have 16 bits. From where they stand still, the time in microseconds names what happens:
+/// a busy user's requests share their draws only within one microsecond.
 pub fn ordinal(count: u16, now: Instant) -> u64 {
     const BY_TIME: u64 = 1 << 39;
     if count < u16::MAX { u64::from(count) } else { BY_TIME | (now.as_nanos() / 1_000 % BY_TIME) }

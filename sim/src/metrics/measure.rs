@@ -36,7 +36,8 @@ pub fn unsupported(hook: HookKind) -> Vec<Metric> {
     let is_hardened = hook == HookKind::Hardened;
     let lacks = |metric: &Metric| {
         NEVER_MEASURED.contains(metric)
-            || !is_hardened && (STORE_ONLY.contains(metric) || CLAIMED_HASH_ONLY.contains(metric))
+            || !is_hardened && STORE_ONLY.contains(metric)
+            || !hook.claims_specified_hash() && CLAIMED_HASH_ONLY.contains(metric)
     };
     Metric::ALL.into_iter().filter(lacks).collect()
 }

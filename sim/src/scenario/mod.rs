@@ -94,6 +94,14 @@ impl HookKind {
         }
     }
 
+    /// Whether it claims to assign by the specified hash, so that it can be held to it.
+    pub const fn claims_specified_hash(self) -> bool {
+        match self {
+            Self::Original | Self::Published => false,
+            Self::Hardened => true,
+        }
+    }
+
     /// The kind of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)

@@ -1,7 +1,7 @@
 //! The world of one run: it moves time, carries messages and keeps everybody to their part.
 //!
-//! Owns the event loop and the borders between the parts; what each part does lies in its module. It holds no branch for any
-//! hook: a process gets inputs and asks for outputs, whatever is behind it.
+//! Owns the event loop and the borders between the parts; what each part does lies in its module. Once a
+//! process is started, no branch asks which hook it is: it gets inputs and asks for outputs, whatever is behind it.
 //!
 //! | file        | carries                                                             |
 //! |-------------|---------------------------------------------------------------------|
@@ -183,7 +183,7 @@ impl<'s> World<'s> {
         let entitlements = Entitlements::new(versions.iter().map(Arc::as_ref));
         let mut recorder = Recorder::new(scenario, entitlements, spans, recovery);
         recorder.users = vec![User::NEW; arrivals.population() as usize];
-        if setting.hook == HookKind::Hardened {
+        if setting.hook.claims_specified_hash() {
             recorder.mismatches = Some(0);
         }
         let instance = |_| Instance::new(scenario.start);
@@ -371,4 +371,33 @@ fn versions(scenario: &Scenario) -> Vec<Arc<Experiment>> {
 /// When the last fault or spike of a scenario ends.
 fn last_trigger_end(scenario: &Scenario) -> Option<Duration> {
     fault::last_end(scenario).max(Arrivals::last_spike_end(scenario))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::decode;
+
+    /// The sabotage of `ASSIGN-2`: processes that assign by another salt than that of the version they are held to.
+    #[test]
+    fn a_hook_that_assigns_by_another_hash_is_caught() {
+        let source = include_str!("../../../scenarios/incidents/retry-storm.toml");
+        let scenario = decode("storm", "storm.toml", source.as_bytes()).expect("the scenario is valid");
+        let salted = source.replace("version = 3", "version = 3\nsalt = \"another\"");
+        let specified = decode("salted", "salted.toml", salted.as_bytes()).expect("the scenario is valid");
+        let setting =
+            Setting { hook: HookKind::Hardened, protections: Protections::ALL, recording: Recording::Off, seed: 1 };
+        let span = Span { name: "run".into(), stretches: vec![(Duration::ZERO, scenario.duration)], fault: None };
+        let mut world = World::new(&scenario, setting, vec![span]);
+        world.begin();
+        world.versions = vec![Arc::new(specified.experiment)];
+        for _ in 0..10_000 {
+            let (at, event) = world.queue.pop().expect("the storm goes on");
+            world.handle(at, event);
+        }
+        let findings = world.oracles.findings();
+        let finding = findings.iter().find(|finding| finding.id == "ASSIGN-2").expect("a named invariant");
+        assert!(finding.violations > 0 && finding.violations < finding.checked, "half agree by chance: {finding:?}");
+        assert_eq!(world.recorder.mismatches, Some(finding.violations));
+    }
 }
