@@ -38,9 +38,20 @@ pub struct Upstream {
     pub request_lifetime: Duration,
 }
 
+/// What a request asks of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ask {
+    /// To raise the quota: `POST /increase_quota`, or `PUT /grants/{id}`.
+    Apply,
+    /// Whether the grant was applied: `GET /grants/{id}`. It has no effect.
+    Read,
+}
+
 /// One request for a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
+    /// To do what.
+    pub ask: Ask,
     /// Whose quota.
     pub user: UserHandle,
     /// Which promise.

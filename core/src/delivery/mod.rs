@@ -37,7 +37,7 @@ use crate::identity::GrantId;
 use crate::protection::Protection;
 use crate::store::{Claim, ClaimedGrant, Settle, Settlement};
 use crate::time::{Instant, Now};
-use crate::upstream::{Answer, Capability, Request};
+use crate::upstream::{Answer, Ask, Capability, Request};
 
 /// How long a grant may be overdue before another process than the one that recorded it asks for it: that one is about to,
 /// as long as it lives.
@@ -332,8 +332,14 @@ impl Delivery {
         } else {
             key_of_attempt(grant.grant, grant.attempts)
         };
-        let request =
-            Request { user: grant.user, grant: grant.grant, units: grant.units, key, attempt: grant.attempts };
+        let request = Request {
+            ask: Ask::Apply,
+            user: grant.user,
+            grant: grant.grant,
+            units: grant.units,
+            key,
+            attempt: grant.attempts,
+        };
         let (connect_timeout, attempt_timeout) = (config.connect_timeout, config.attempt_timeout);
         let attempt = self.slots.insert(Slot { grant, stage: Stage::Sent });
         self.lane.on_send(now.mono);

@@ -102,6 +102,7 @@ fn translate(output: hook::Output) -> Output {
             let user = u32::try_from(send.request.user.0).expect("users are numbered by u32 in the simulator");
             Output::Call(Call {
                 token: send.attempt.to_bits(),
+                ask: send.request.ask,
                 user,
                 units: send.request.units,
                 key: Some(*send.request.key.as_bytes()),

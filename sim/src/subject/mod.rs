@@ -16,7 +16,7 @@ use hookproof_core::committer::Commit;
 use hookproof_core::experiment::{Experiment, VariantIndex};
 use hookproof_core::store::Reply;
 use hookproof_core::time::{Instant, WallTime};
-use hookproof_core::upstream::Answer;
+use hookproof_core::upstream::{Answer, Ask};
 
 use crate::network::Patience;
 use crate::quota_service::RequestKey;
@@ -134,6 +134,8 @@ impl Shown {
 pub struct Call {
     /// Returned with [`Input::Answered`].
     pub token: u64,
+    /// To do what.
+    pub ask: Ask,
     /// Whose quota.
     pub user: u32,
     /// By how much.

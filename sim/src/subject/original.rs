@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use hookproof_core::experiment::{Experiment, VariantIndex};
-use hookproof_core::upstream::Answer;
+use hookproof_core::upstream::{Answer, Ask};
 
 use super::{Call, Input, Log, Output, Shown, units, weighted};
 use crate::network::Patience;
@@ -47,6 +47,7 @@ impl Original {
         outputs.push(match units(&self.experiment, variant) {
             None => Output::Answer { visit, answer: Shown::Variant(variant) },
             Some(units) => Output::Call(Call {
+                ask: Ask::Apply,
                 token: self.waiting.insert((visit, variant)).to_bits(),
                 user,
                 units,

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use hookproof_core::experiment::{Experiment, VariantIndex};
 use hookproof_core::time::WallTime;
-use hookproof_core::upstream::Answer;
+use hookproof_core::upstream::{Answer, Ask};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::{Call, Clocks, Input, Log, LogSink, Output, Shown, units, wall_nanos, weighted};
@@ -107,6 +107,7 @@ impl Published {
         let Some(call) = self.calls.get_mut(Key::from_bits(token)) else { return };
         call.tries += 1;
         outputs.push(Output::Call(Call {
+            ask: Ask::Apply,
             token,
             user: call.user,
             units: call.units,
