@@ -36,6 +36,7 @@ pub enum Class {
     QuotaThrottle,
     QuotaSlow,
     QuotaRestart,
+    QuotaKeyLag,
     QuotaReplay,
     QuotaFalseAck,
     QuotaMalformed,
@@ -84,6 +85,7 @@ impl Class {
             FaultKind::QuotaThrottle { .. } => Self::QuotaThrottle,
             FaultKind::QuotaSlow { .. } => Self::QuotaSlow,
             FaultKind::QuotaRestart => Self::QuotaRestart,
+            FaultKind::QuotaKeyLag { .. } => Self::QuotaKeyLag,
             FaultKind::QuotaReplay { .. } => Self::QuotaReplay,
             FaultKind::QuotaFalseAck => Self::QuotaFalseAck,
             FaultKind::QuotaMalformed => Self::QuotaMalformed,
@@ -93,7 +95,6 @@ impl Class {
             FaultKind::ClockStrobe { .. }
             | FaultKind::ProcessPause { when: Some(_) }
             | FaultKind::NetworkReorder
-            | FaultKind::QuotaKeyLag { .. }
             | FaultKind::StoreReadOnly
             | FaultKind::StoreFailover { .. }
             | FaultKind::StoreFull => Self::Unsupported,

@@ -1,19 +1,35 @@
-//! The quota service as it truly is: workers, a queue, a key store, and a ledger that nothing takes back.
+//! The quota service as it truly is: workers, a queue, what it remembers, and a ledger that nothing takes back.
 //!
-//! Owns what happens to a request from its arrival to its answer. The effect ledger (in `users`) is apart from the key
-//! store: a key that is forgotten leaves its effect behind, and that is the whole trouble. Requests wait and are worked
-//! off whether or not anybody still wants the answer. It knows nothing of hooks.
+//! Owns what happens to a request from its arrival to its answer. Two memories are apart. The *ledger* (in `users`, with
+//! the index of grants here) loses nothing. The *key store* forgets, is lost by a restart and may lag: its effects stay,
+//! and that is the whole trouble. Which of them a request is held against is the capability:
 //!
-//! Chance is drawn by the caller, keyed by the request's identity.
+//! | capability        | a repeated request              | `GET /grants/{id}`                            |
+//! |-------------------|---------------------------------|-----------------------------------------------|
+//! | `put-by-id`       | 412 for ever: the ledger has it | 200 or 404                                    |
+//! | `idempotency-key` | replayed while the key is known | 405                                           |
+//! | `read-back`       | executed again                  | 200 or 404, `read-back-lag` behind the ledger |
+//! | `none`            | executed again                  | 405                                           |
+//!
+//! Requests wait and are worked off whether or not anybody still wants the answer, however long ago they were sent. It
+//! knows nothing of hooks. Chance is drawn by the caller, keyed by the request's identity. `tests` is the table in full.
+
+mod grants;
+mod keys;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
-use hookproof_core::time::WallTime;
+use hookproof_core::time::{Instant, WallTime};
+use hookproof_core::upstream::Ask;
 
+use self::grants::Grants;
+use self::keys::KeyStore;
 use crate::clock::Clock;
-use crate::scenario::{Capability, Profile, Scenario};
+use crate::scenario::{Capability, Scenario};
 use crate::slab::Key;
 
 /// An idempotency key or grant id: 128 bits that its maker spread evenly.
@@ -22,11 +38,13 @@ pub type RequestKey = [u8; 16];
 /// What the service sees of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// What is asked for.
+    pub ask: Ask,
     /// Whose quota.
     pub user: u32,
     /// By how much.
     pub units: u32,
-    /// The key, if it carries one.
+    /// The key or, in the path of a `PUT` or `GET`, the grant's id; if it carries one.
     pub key: Option<RequestKey>,
 }
 
@@ -36,9 +54,15 @@ pub struct Status(pub u16);
 
 impl Status {
     const OK: Self = Self(200);
+    /// 201: the `PUT` created the grant (RFC 9110, section 9.3.4).
+    const CREATED: Self = Self(201);
     const BAD_REQUEST: Self = Self(400);
     /// 403: the user's hard limit is reached.
     pub const LIMIT_REACHED: Self = Self(403);
+    /// 404: the ledger does not hold the grant, as far as the read can see.
+    pub const NOT_FOUND: Self = Self(404);
+    /// 405: the service offers no reads.
+    const NO_READS: Self = Self(405);
     const IN_PROGRESS: Self = Self(409);
     const EXISTS: Self = Self(412);
     const KEY_MISMATCH: Self = Self(422);
@@ -47,7 +71,8 @@ impl Status {
     /// 503.
     pub const UNAVAILABLE: Self = Self(503);
 
-    const fn is_success(self) -> bool {
+    /// Whether it is a 2xx.
+    pub const fn is_success(self) -> bool {
         self.0 / 100 == 2
     }
 }
@@ -68,7 +93,7 @@ pub enum Mishap {
 /// What became of a request that a worker was to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// The worker executes it, or replays an earlier answer at the same cost.
+    /// A worker is at it. A replay or a read costs as much as an execution.
     Working(Work),
     /// It is answered at once; no worker is occupied.
     Answered(Status),
@@ -79,8 +104,26 @@ pub enum Begun {
 pub enum Work {
     /// Executes it.
     Execute,
-    /// Repeats the answer that its key is known with.
+    /// Executes it although its key is in store: the replica that was asked does not see it yet. The entry stays the
+    /// first execution's.
+    ExecuteUnseen,
+    /// Repeats the answer that its key or id is known with.
     Replay(Status),
+    /// Answers what was read.
+    Read(Status),
+}
+
+/// What a worker has served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served<'r> {
+    /// The request.
+    pub request: &'r Request,
+    /// What it was begun as.
+    pub work: Work,
+    /// Units that the user holds.
+    pub held: u32,
+    /// What a fault makes of it.
+    pub mishap: Mishap,
 }
 
 /// What became of a request that a worker finished.
@@ -96,18 +139,19 @@ pub struct Finished {
     pub is_replay: bool,
 }
 
+/// When a worker looks something up, by true time and by the service's clock, and how far behind the replica is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum KeyState {
-    InProgress,
-    Done(Status),
+struct Look {
+    at: Instant,
+    wall: WallTime,
+    lag: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct KeyEntry {
-    user: u32,
-    units: u32,
-    state: KeyState,
-    forgotten_at: WallTime,
+impl Look {
+    /// Whether what is there since `since` is seen.
+    fn sees(self, since: Instant) -> bool {
+        since + self.lag <= self.at
+    }
 }
 
 /// Keys are evenly spread already: their first eight bytes are the hash.
@@ -128,6 +172,8 @@ impl Hasher for KeyHasher {
     fn write_usize(&mut self, _length: usize) {}
 }
 
+type ByKey<T> = HashMap<RequestKey, T, BuildHasherDefault<KeyHasher>>;
+
 /// The service.
 #[derive(Clone, Debug)]
 pub struct QuotaService {
@@ -139,16 +185,14 @@ pub struct QuotaService {
     queue: VecDeque<Key>,
     queue_max: Option<u32>,
     capability: Capability,
-    profile: Profile,
     require_key: bool,
-    key_ttl: Duration,
-    keys: HashMap<RequestKey, KeyEntry, BuildHasherDefault<KeyHasher>>,
-    /// Keys in the order of their first use, with the time they are forgotten.
-    key_order: VecDeque<(WallTime, RequestKey)>,
+    read_back_lag: Duration,
+    keys: KeyStore,
+    grants: Grants,
 }
 
 impl QuotaService {
-    /// The service of a scenario, idle and with no key in store.
+    /// The service of a scenario, idle and with nothing in store.
     pub fn new(scenario: &Scenario) -> Self {
         let upstream = &scenario.upstream;
         Self {
@@ -159,11 +203,10 @@ impl QuotaService {
             queue: VecDeque::new(),
             queue_max: upstream.queue,
             capability: upstream.truth.capability,
-            profile: upstream.profile,
             require_key: upstream.require_key,
-            key_ttl: upstream.truth.key_ttl,
-            keys: HashMap::default(),
-            key_order: VecDeque::new(),
+            read_back_lag: upstream.truth.read_back_lag,
+            keys: KeyStore::new(upstream.profile, upstream.truth.key_ttl),
+            grants: Grants::default(),
         }
     }
 
@@ -172,10 +215,12 @@ impl QuotaService {
         self.queue.len()
     }
 
-    /// Whether a request is refused on arrival: `require-key`, or the queue is full.
+    /// Whether a request is refused on arrival: a read where none are offered, `require-key`, or the queue is full.
     pub fn refuses(&self, request: &Request) -> Option<Status> {
-        if self.require_key && request.key.is_none() {
-            return Some(Status::BAD_REQUEST);
+        match request.ask {
+            Ask::Read if !self.offers_reads() => return Some(Status::NO_READS),
+            Ask::Apply if self.require_key && request.key.is_none() => return Some(Status::BAD_REQUEST),
+            Ask::Read | Ask::Apply => {}
         }
         let is_full = self.queue_max.is_some_and(|max| self.queue.len() >= max as usize);
         (self.workers_idle == 0 && is_full).then_some(Status::UNAVAILABLE)
@@ -191,48 +236,65 @@ impl QuotaService {
         if self.workers_idle == 0 { None } else { self.queue.pop_front() }
     }
 
-    /// A worker begins with `request`.
-    pub fn begin(&mut self, now: WallTime, request: &Request) -> Begun {
-        let mut work = Work::Execute;
-        if let Some(key) = self.key_of(request) {
-            self.forget(now, key);
-            match self.keys.get(&key) {
-                Some(entry)
-                    if (entry.user, entry.units) != (request.user, request.units)
-                        && self.profile != Profile::NoBodyCompare =>
-                {
-                    return Begun::Answered(Status::KEY_MISMATCH);
-                }
-                Some(KeyEntry { state: KeyState::InProgress, .. }) => return Begun::Answered(Status::IN_PROGRESS),
-                Some(KeyEntry { state: KeyState::Done(status), .. }) => work = Work::Replay(*status),
-                None => self.remember(now, key, request),
-            }
+    /// Whether a replica that lags could hide something from this request: its key, or the grant that it reads.
+    ///
+    /// A `PUT` asks the ledger itself, since a condition that a replica judges is none.
+    pub fn asks_a_replica(&self, now: Instant, request: &Request) -> bool {
+        let Some(key) = request.key else { return false };
+        match request.ask {
+            Ask::Read => self.grants.applied_at(key).is_some(),
+            Ask::Apply => self.keys.knows(self.clock.wall(now), key),
         }
-        self.workers_idle -= 1;
-        Begun::Working(work)
     }
 
-    /// A worker finishes `request`, which it began as `work`; the user holds `held` units.
-    pub fn finish(&mut self, request: &Request, work: Work, held: u32, mishap: Mishap) -> Finished {
-        self.workers_idle += 1;
-        let key = self.key_of(request);
-        if let Work::Replay(status) = work {
-            let exists = self.capability == Capability::PutById && status.is_success();
-            let status = if exists { Status::EXISTS } else { status };
-            return Finished { status, effect: None, refused: None, is_replay: true };
-        }
-        let fits = self.hard_limit.is_none_or(|limit| held.saturating_add(request.units) <= limit);
-        let executed = if fits { Status::OK } else { Status::LIMIT_REACHED };
-        let (stored, answered) = match mishap {
-            Mishap::None => (Some(executed), executed),
-            Mishap::ErrorAfter => (Some(executed), Status::ERROR),
-            Mishap::ErrorBefore => (None, Status::ERROR),
-            Mishap::FalseAck => (None, Status::OK),
+    /// A worker begins with `request`; the replica that it asks lies `lag` behind.
+    pub fn begin(&mut self, now: Instant, request: &Request, lag: Duration) -> Begun {
+        let look = Look { at: now, wall: self.clock.wall(now), lag };
+        let begun = match (request.ask, self.capability, request.key) {
+            (Ask::Read, _, id) => Begun::Working(Work::Read(self.read(look, id))),
+            (Ask::Apply, Capability::PutById, Some(id)) => self.grants.begin(id),
+            (Ask::Apply, Capability::IdempotencyKey, Some(key)) => self.keys.begin(look, key, request),
+            (Ask::Apply, Capability::ReadBack | Capability::None, _) | (Ask::Apply, _, None) => {
+                Begun::Working(Work::Execute)
+            }
         };
-        if let Some(key) = key {
-            self.store_answer(key, stored, answered);
+        if let Begun::Working(_) = begun {
+            self.workers_idle -= 1;
         }
-        let happened = stored.is_some();
+        begun
+    }
+
+    /// A worker finishes what it began.
+    pub fn finish(&mut self, now: Instant, served: Served<'_>) -> Finished {
+        self.workers_idle += 1;
+        let without_effect = |status, is_replay| Finished { status, effect: None, refused: None, is_replay };
+        match (served.work, served.mishap) {
+            (Work::Replay(status), _) => without_effect(status, true),
+            (Work::Read(_), Mishap::ErrorBefore | Mishap::ErrorAfter) => without_effect(Status::ERROR, false),
+            (Work::Read(status), Mishap::None | Mishap::FalseAck) => without_effect(status, false),
+            (Work::Execute | Work::ExecuteUnseen, _) => self.execute(now, served),
+        }
+    }
+
+    fn execute(&mut self, now: Instant, Served { request, work, held, mishap }: Served<'_>) -> Finished {
+        let done = if self.capability == Capability::PutById { Status::CREATED } else { Status::OK };
+        let fits = self.hard_limit.is_none_or(|limit| held.saturating_add(request.units) <= limit);
+        let outcome = if fits { done } else { Status::LIMIT_REACHED };
+        let (executed, answered) = match mishap {
+            Mishap::None => (Some(outcome), outcome),
+            Mishap::ErrorAfter => (Some(outcome), Status::ERROR),
+            Mishap::ErrorBefore => (None, Status::ERROR),
+            Mishap::FalseAck => (None, done),
+        };
+        let happened = executed.is_some();
+        match (self.capability, request.key) {
+            (Capability::PutById, Some(id)) => self.grants.finish(id, now, executed),
+            (Capability::IdempotencyKey, Some(key)) if work == Work::Execute => {
+                self.keys.finish(key, executed, answered);
+            }
+            (Capability::ReadBack, Some(id)) if happened && fits => self.grants.note(id, now),
+            (Capability::PutById | Capability::IdempotencyKey | Capability::ReadBack | Capability::None, _) => {}
+        }
         Finished {
             status: answered,
             effect: (happened && fits).then_some(request.units),
@@ -241,10 +303,9 @@ impl QuotaService {
         }
     }
 
-    /// All keys are lost; the ledger is not.
+    /// A restart of the key store: all keys are lost. The ledger is not, and with it the ids of grants.
     pub fn lose_keys(&mut self) {
-        self.keys.clear();
-        self.key_order.clear();
+        self.keys.lose_all();
     }
 
     /// Units a user without any grant holds.
@@ -252,53 +313,17 @@ impl QuotaService {
         self.base
     }
 
-    /// The key that protects a request, if the service heeds keys.
-    fn key_of(&self, request: &Request) -> Option<RequestKey> {
-        let heeds = match self.capability {
-            Capability::PutById | Capability::IdempotencyKey => self.profile != Profile::KeysIgnored,
-            Capability::ReadBack | Capability::None => false,
-        };
-        request.key.filter(|_| heeds)
+    const fn offers_reads(&self) -> bool {
+        matches!(self.capability, Capability::PutById | Capability::ReadBack)
     }
 
-    fn remember(&mut self, now: WallTime, key: RequestKey, request: &Request) {
-        let forgotten_at = match self.capability {
-            Capability::PutById => WallTime::MAX,
-            Capability::IdempotencyKey | Capability::ReadBack | Capability::None => now + self.key_ttl,
+    fn read(&self, look: Look, id: Option<RequestKey>) -> Status {
+        let own_lag = match self.capability {
+            Capability::ReadBack => self.read_back_lag,
+            Capability::PutById | Capability::IdempotencyKey | Capability::None => Duration::ZERO,
         };
-        self.keys.insert(
-            key,
-            KeyEntry { user: request.user, units: request.units, state: KeyState::InProgress, forgotten_at },
-        );
-        self.key_order.push_back((forgotten_at, key));
-    }
-
-    fn store_answer(&mut self, key: RequestKey, stored: Option<Status>, answered: Status) {
-        let kept = match self.profile {
-            Profile::Strict | Profile::NoBodyCompare | Profile::KeysIgnored => stored,
-            Profile::StripeV1 => Some(answered),
-            Profile::Only2xxCached => stored.filter(|status| status.is_success()),
-        };
-        match (kept, self.keys.get_mut(&key)) {
-            (Some(status), Some(entry)) => entry.state = KeyState::Done(status),
-            (None, Some(_)) => {
-                self.keys.remove(&key);
-            }
-            // Forgotten while a worker was at it: the answer is not kept.
-            (_, None) => {}
-        }
-    }
-
-    /// Forgets what is due, and `key` in any case if it is: a clock that was set back has left the order behind.
-    fn forget(&mut self, now: WallTime, key: RequestKey) {
-        if self.keys.get(&key).is_some_and(|entry| entry.forgotten_at <= now) {
-            self.keys.remove(&key);
-        }
-        while let Some((at, key)) = self.key_order.front().copied().filter(|(at, _)| *at <= now) {
-            self.key_order.pop_front();
-            if self.keys.get(&key).is_some_and(|entry| entry.forgotten_at == at) {
-                self.keys.remove(&key);
-            }
-        }
+        let look = Look { lag: look.lag + own_lag, ..look };
+        let applied_at = id.and_then(|id| self.grants.applied_at(id));
+        if applied_at.is_some_and(|at| look.sees(at)) { Status::OK } else { Status::NOT_FOUND }
     }
 }

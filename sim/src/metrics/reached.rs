@@ -26,11 +26,13 @@ pub enum Reached {
     LostReplies,
     HardLimitRefusals,
     StoreFailures,
+    ReadsAnswered,
+    ReadsAbsent,
 }
 
 impl Reached {
     /// All of them, in the order of their names in a record.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Doubts,
         Self::DuplicateSends,
         Self::KeyReplays,
@@ -51,6 +53,8 @@ impl Reached {
         Self::LostReplies,
         Self::HardLimitRefusals,
         Self::StoreFailures,
+        Self::ReadsAnswered,
+        Self::ReadsAbsent,
     ];
 
     /// The name in records.
@@ -76,6 +80,8 @@ impl Reached {
             Self::LostReplies => "lost-replies",
             Self::HardLimitRefusals => "hard-limit-refusals",
             Self::StoreFailures => "store-failures",
+            Self::ReadsAnswered => "reads-answered",
+            Self::ReadsAbsent => "reads-absent",
         }
     }
 }

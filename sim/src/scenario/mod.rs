@@ -299,7 +299,7 @@ pub struct Upstream {
     pub truth: UpstreamFacts,
     /// What the hook believes; default the truth.
     pub believed: UpstreamFacts,
-    /// Vendor profile; default strict.
+    /// Vendor profile of idempotency keys; default strict. It means nothing under another capability.
     pub profile: Profile,
     /// A request without a key gets 400; default false.
     pub require_key: bool,
@@ -312,9 +312,9 @@ pub struct UpstreamFacts {
     pub capability: Capability,
     /// How long a key is remembered; default 24 h.
     pub key_ttl: Duration,
-    /// How late a read-back may be; default 0.
+    /// How far reads under `read-back` lie behind the ledger; default 0.
     pub read_back_lag: Duration,
-    /// Longest time from sending to execution; default 60 s.
+    /// Longest time from sending to execution, as declared; default 60 s. The service does not enforce it.
     pub request_lifetime: Duration,
 }
 

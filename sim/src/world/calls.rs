@@ -3,10 +3,13 @@
 //! A request has two ends. Its client may leave while the service goes on; the service may be done with it while the client
 //! waits for an answer that was lost. It is forgotten when both have let go.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use hookproof_core::time::Instant;
-use hookproof_core::upstream::{Answer, Body, Lost, NotSent};
+use hookproof_core::upstream::{Answer, Ask, Body, Lost, NotSent};
 
 use super::{Event, World};
 use crate::digest::Kind;
@@ -15,7 +18,7 @@ use crate::metrics::reached::Reached;
 use crate::metrics::recorder::EffectSeen;
 use crate::network::ONE_WAY;
 use crate::oracle::Rule;
-use crate::quota_service::{Begun, Finished, Mishap, Request, Status, Work};
+use crate::quota_service::{Begun, Finished, Mishap, Request, Served, Status, Work};
 use crate::scenario::{FaultKind, Moment};
 use crate::seed::{self, Concern};
 use crate::slab::Key;
@@ -102,7 +105,7 @@ impl World<'_> {
             format!("{in_flight} requests in flight, the fleet's limit is {limit}")
         });
         let key = self.calls.insert(Call {
-            request: Request { user: call.user, units: call.units, key: call.key },
+            request: Request { ask: call.ask, user: call.user, units: call.units, key: call.key },
             number,
             sender: Sender::Client,
             instance,
@@ -192,8 +195,8 @@ impl World<'_> {
     fn work(&mut self, now: Instant) {
         while let Some(key) = self.quota.next_to_begin() {
             let Some(&Call { request, number, .. }) = self.calls.get(key) else { continue };
-            let wall = self.quota.clock.wall(now);
-            match self.quota.begin(wall, &request) {
+            let lag = self.replica_lag(now, key, &request);
+            match self.quota.begin(now, &request, lag) {
                 Begun::Answered(status) => self.reply(now, key, well_formed(status)),
                 Begun::Working(work) => {
                     self.begin_work(key, work);
@@ -203,6 +206,17 @@ impl World<'_> {
             }
         }
         self.recorder.overload.set(now, self.quota.queued() as f64 > self.capacity);
+    }
+
+    /// How far the replica lies behind that a request's key or grant is looked up in.
+    fn replica_lag(&mut self, now: Instant, key: Key, request: &Request) -> Duration {
+        if self.faults.is_active(Class::QuotaKeyLag)
+            && self.quota.asks_a_replica(now, request)
+            && let Some(FaultKind::QuotaKeyLag { lag }) = self.touch(Class::QuotaKeyLag, key)
+        {
+            return *lag;
+        }
+        Duration::ZERO
     }
 
     fn begin_work(&mut self, key: Key, work: Work) {
@@ -222,17 +236,9 @@ impl World<'_> {
 
     pub(super) fn on_served(&mut self, now: Instant, key: Key) {
         let Some(call) = self.calls.get(key).copied() else { return };
-        let mishap = if self.is_touched(Class::QuotaErrorBefore, key) {
-            Mishap::ErrorBefore
-        } else if self.is_touched(Class::QuotaErrorAfter, key) {
-            Mishap::ErrorAfter
-        } else if self.is_touched(Class::QuotaFalseAck, key) {
-            Mishap::FalseAck
-        } else {
-            Mishap::None
-        };
+        let mishap = self.mishap(key, call.request.ask);
         let held = self.quota.base().saturating_add(self.recorder.user(call.request.user).granted_units);
-        let finished = self.quota.finish(&call.request, call.work, held, mishap);
+        let finished = self.quota.finish(now, Served { request: &call.request, work: call.work, held, mishap });
         self.account(now, &call, finished);
         if mishap == Mishap::FalseAck
             && !finished.is_replay
@@ -245,6 +251,19 @@ impl World<'_> {
             self.crashes_at(now, Moment::Applied, call.instance, call.request.user, call.number);
         }
         self.work(now);
+    }
+
+    /// What faults make of a request that was served. A read has no effect that could be feigned.
+    fn mishap(&mut self, key: Key, ask: Ask) -> Mishap {
+        if self.is_touched(Class::QuotaErrorBefore, key) {
+            Mishap::ErrorBefore
+        } else if self.is_touched(Class::QuotaErrorAfter, key) {
+            Mishap::ErrorAfter
+        } else if ask == Ask::Apply && self.is_touched(Class::QuotaFalseAck, key) {
+            Mishap::FalseAck
+        } else {
+            Mishap::None
+        }
     }
 
     /// The ledger's entry for a finished execution.
@@ -344,11 +363,26 @@ impl World<'_> {
         let user = u64::from(request.user);
         self.digest.event(Kind::Answer, now, user, number << 16 | u64::from(code(answer)));
         self.outcomes += 1;
+        if request.ask == Ask::Read {
+            self.note_read(answer);
+        }
         if is_false_ack && matches!(answer, Answer::Status { code: 200..=299, .. }) {
             self.recorder.false_ack(now);
         }
         let [draw, _] = self.draws.draw(Concern::Answer, user, number);
         self.feed(now, instance, Input::Answered { token, answer, draw });
+    }
+
+    /// A read's answer reached its client.
+    fn note_read(&mut self, answer: Answer) {
+        let Answer::Status { code, body: Body::WellFormed, .. } = answer else { return };
+        let is_absent = Status(code) == Status::NOT_FOUND;
+        if is_absent || Status(code).is_success() {
+            self.recorder.reach(Reached::ReadsAnswered);
+        }
+        if is_absent {
+            self.recorder.reach(Reached::ReadsAbsent);
+        }
     }
 
     /// The clients of a process that has ended are gone; the service goes on.

@@ -1,12 +1,14 @@
 //! Rows about how many grants a user receives.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use hookproof_core::hook;
-use hookproof_core::time::WallTime;
+use hookproof_core::time::Instant;
+use hookproof_core::upstream::Ask;
 use hookproof_sim::metrics::Metric;
 use hookproof_sim::outcome::Outcome;
-use hookproof_sim::quota_service::{Begun, Mishap, QuotaService, Request, Work};
+use hookproof_sim::quota_service::{Begun, Mishap, QuotaService, Request, Served, Work};
 use hookproof_sim::scenario::HookKind;
 use hookproof_sim::subject::{Interpreter, LogSink, Shown};
 
@@ -197,6 +199,31 @@ fn the_same_key_after_the_services_key_ttl_grants_twice_in_the_published_program
 }
 
 #[test]
+fn the_same_key_at_a_replica_that_lags_grants_twice_and_no_hook_can_help_it() {
+    let lag = "[[fault]]\nkind = \"quota.key-lag\"\nname = \"replica\"\nat = \"1s\"\nfor = \"50s\"\nlag = \"10s\"\n";
+    let trial = Trial::of_one_user(1, &format!("{FIRST_REPLY_LOST}{lag}"));
+    for outcome in trial.run_treated(HookKind::Published, FEW_SEEDS) {
+        assert_eq!((effects(&outcome), outcome.reached["key-replays"], outcome.faults[1].effects), (2, 0, 1));
+    }
+    for outcome in trial.run(HookKind::Hardened, FEW_SEEDS) {
+        assert_eq!(effects(&outcome), 2, "it was told that the service remembers keys for a day");
+    }
+}
+
+#[test]
+fn an_id_in_the_ledger_is_neither_forgotten_nor_lost() {
+    // What makes the same key grant twice under `idempotency-key`, all at once; see above.
+    let faults = "[[fault]]\nkind = \"quota.restart\"\nname = \"keys\"\nat = \"1080ms\"\n\
+                  [[fault]]\nkind = \"clock.step\"\nname = \"year\"\nat = \"1080ms\"\nby = \"365d\"\non = [\"quota\"]\n";
+    let upstream = "[upstream]\ncapability = \"put-by-id\"\nkey-ttl = \"10ms\"\nprofile = \"keys-ignored\"\n";
+    let trial = Trial::of_one_user(1, &format!("{upstream}{FIRST_REPLY_LOST}{faults}"));
+    for outcome in trial.run_treated(HookKind::Published, FEW_SEEDS) {
+        assert_eq!((effects(&outcome), outcome.reached["key-replays"]), (1, 1));
+    }
+    trial.assert_hardened_unharmed(FEW_SEEDS, &["lost-replies", "doubts", "duplicate-sends", "key-replays"]);
+}
+
+#[test]
 fn while_the_log_sink_is_down_a_caller_with_two_retries_gets_three_grants_from_the_published_program() {
     let trial = Trial::of_one_user(3, "");
     let scenario = trial.scenario();
@@ -208,9 +235,11 @@ fn while_the_log_sink_is_down_a_caller_with_two_retries_gets_three_grants_from_t
         for n in 1..=3 {
             let sent = process.request(user, n).expect("the process is the same, and so is the variant");
             keys.insert(sent.key.expect("it sends a key"));
-            let request = Request { user, units: sent.units, key: sent.key };
-            assert_eq!(service.begin(WallTime::UNIX_EPOCH, &request), Begun::Working(Work::Execute));
-            let finished = service.finish(&request, Work::Execute, held, Mishap::None);
+            let request = Request { ask: Ask::Apply, user, units: sent.units, key: sent.key };
+            let work = Work::Execute;
+            assert_eq!(service.begin(Instant::ORIGIN, &request, Duration::ZERO), Begun::Working(work));
+            let served = Served { request: &request, work, held, mishap: Mishap::None };
+            let finished = service.finish(Instant::ORIGIN, served);
             effects += u32::from(finished.effect.is_some());
             held += finished.effect.unwrap_or(0);
             let outputs = process.answered(sent.token, status(finished.status.0));

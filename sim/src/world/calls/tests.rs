@@ -1,0 +1,129 @@
+//! Requests sent by hand, past any hook: what a read meets on its way.
+
+use hookproof_core::protection::Protections;
+
+use super::*;
+use crate::network::Patience;
+use crate::outcome::FaultAccount;
+use crate::scenario::{HookKind, Scenario, Span, decode};
+use crate::world::{Recording, Setting};
+
+const ID: [u8; 16] = [7; 16];
+
+fn scenario(more: &str) -> Scenario {
+    let source = format!(
+        "schema = 1\ntitle = \"t\"\nduration = \"1h\"\n[experiment]\nid = \"e\"\n\
+         [[experiment.variant]]\nname = \"a\"\nweight = 1\n[[experiment.variant]]\nname = \"b\"\nweight = 1\ngrant = 25\n\
+         [users]\npopulation = 10\n[[traffic]]\nkind = \"steady\"\nrate = \"1/s\"\n{more}"
+    );
+    decode("calls", "calls.toml", source.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A world in which no process ever starts and nobody visits; faults take place.
+fn world(scenario: &Scenario) -> World<'_> {
+    let setting =
+        Setting { hook: HookKind::Original, protections: Protections::ALL, recording: Recording::Off, seed: 1 };
+    let span = Span { name: "run".into(), stretches: vec![(Duration::ZERO, scenario.duration)], fault: None };
+    let mut world = World::new(scenario, setting, vec![span]);
+    world.schedule_faults();
+    world
+}
+
+fn seconds(seconds: u64) -> Instant {
+    Instant::from_nanos(seconds * 1_000_000_000)
+}
+
+fn call(ask: Ask, user: u32) -> subject::Call {
+    let patience = Patience::Total { connect: Duration::from_secs(1), attempt: Duration::from_secs(5) };
+    subject::Call { token: 0, ask, user, units: 25, key: Some(ID), patience, visit: None }
+}
+
+/// Lets the world go on until `until`; returns the answers that reach clients.
+fn go_on(world: &mut World<'_>, until: Instant) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    world.queue.push(until, Event::StormEnds);
+    while let Some((at, event)) = world.next_event().filter(|(_, event)| !matches!(event, Event::StormEnds)) {
+        answers.extend(answer_of(world, event));
+        world.handle(at, event);
+    }
+    answers
+}
+
+/// What an event tells a client that waits.
+fn answer_of(world: &World<'_>, event: Event) -> Option<Answer> {
+    let (Event::Answered(key) | Event::GivesUp(key)) = event else { return None };
+    let call = world.calls.get(key).filter(|call| call.has_client())?;
+    match (event, call.service) {
+        (Event::Answered(_), Service::Answers(answer)) => Some(answer),
+        _ => Some(Answer::Lost(Lost::Timeout)),
+    }
+}
+
+/// A read at 20 s of what was applied at 0 s, under a fault that is on from 10 s; and the fault's account.
+fn read_under(fault: &str) -> (Vec<Answer>, FaultAccount, [u64; 2]) {
+    let scenario = scenario(&format!(
+        "[upstream]\ncapability = \"read-back\"\n\
+         [[fault]]\nkind = {fault}\nat = \"10s\"\nfor = \"40m\"\n"
+    ));
+    let mut world = world(&scenario);
+    world.send(seconds(0), 0, call(Ask::Apply, 3));
+    let applied = go_on(&mut world, seconds(20));
+    assert_eq!(applied.len(), 1, "{fault}");
+    world.send(seconds(20), 0, call(Ask::Read, 3));
+    let answers = go_on(&mut world, seconds(3000));
+    assert_eq!(world.recorder.user(3).effects, 1, "{fault}: a read has no effect");
+    assert_eq!((world.in_flight, world.recorder.stretches[0].attempts), (0, 2), "{fault}");
+    assert_eq!(world.recorder.stretches[0].false_acks, 0, "{fault}");
+    let reached = world.recorder.reached();
+    let counts = ["reads-answered", "reads-absent"].map(|name| reached[name]);
+    (answers, world.faults.accounts().remove(0), counts)
+}
+
+#[test]
+fn every_fault_of_the_network_and_the_service_meets_reads_too() {
+    let status = |code| Answer::Status { code, body: Body::WellFormed, retry_after: None };
+    let (reset, timeout) = (Answer::Lost(Lost::Reset), Answer::Lost(Lost::Timeout));
+    let malformed = Answer::Status { code: 200, body: Body::Malformed, retry_after: None };
+    // The answer; how often the fault acted; reads answered, and with nothing found.
+    let table = [
+        ("\"network.latency\"\nadd = \"1s\"", status(200), 1, [1, 0]),
+        ("\"network.loss\"", timeout, 1, [0, 0]),
+        ("\"network.lost-reply\"", timeout, 1, [0, 0]),
+        ("\"network.duplicate\"", status(200), 1, [1, 0]),
+        ("\"network.partition\"", Answer::NotSent(NotSent::ConnectTimeout), 1, [0, 0]),
+        ("\"network.reset\"", reset, 1, [0, 0]),
+        ("\"quota.outage\"", Answer::NotSent(NotSent::Refused), 1, [0, 0]),
+        ("\"quota.outage\"\nmode = \"503\"", status(503), 1, [0, 0]),
+        ("\"quota.outage\"\nmode = \"hang\"", timeout, 1, [0, 0]),
+        ("\"quota.throttle\"", status(429), 1, [0, 0]),
+        ("\"quota.slow\"\nfactor = 2", status(200), 1, [1, 0]),
+        ("\"quota.error-before\"", status(500), 1, [0, 0]),
+        ("\"quota.error-after\"", status(500), 1, [0, 0]),
+        ("\"quota.lost-reply\"", reset, 1, [0, 0]),
+        ("\"quota.malformed\"", malformed, 1, [0, 0]),
+        ("\"quota.replay\"\ndelay = \"1s\"", status(200), 1, [1, 0]),
+        ("\"quota.key-lag\"\nlag = \"1h\"", status(404), 1, [1, 1]),
+        ("\"quota.key-lag\"\nlag = \"1s\"", status(200), 1, [1, 0]),
+        // A read has no effect that could be feigned: there is no opportunity.
+        ("\"quota.false-ack\"", status(200), 0, [1, 0]),
+    ];
+    for (fault, answer, effects, [answered, absent]) in table {
+        let (answers, account, reached) = read_under(fault);
+        assert_eq!((&answers[..], reached), (&[answer][..], [answered, absent]), "{fault}");
+        assert_eq!((account.opportunities, account.effects), (effects, effects), "{fault}");
+    }
+}
+
+#[test]
+fn a_read_that_comes_too_soon_finds_nothing() {
+    let scenario = scenario("[upstream]\ncapability = \"read-back\"\nread-back-lag = \"10s\"\n");
+    let mut world = world(&scenario);
+    world.send(seconds(0), 0, call(Ask::Apply, 3));
+    go_on(&mut world, seconds(5));
+    for at in [5, 15] {
+        world.send(seconds(at), 0, call(Ask::Read, 3));
+        go_on(&mut world, seconds(at + 5));
+    }
+    let reached = world.recorder.reached();
+    assert_eq!(["reads-answered", "reads-absent"].map(|name| reached[name]), [2, 1]);
+}
