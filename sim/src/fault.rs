@@ -25,6 +25,7 @@ pub enum Class {
     NetworkLoss,
     NetworkLostReply,
     NetworkDuplicate,
+    NetworkReorder,
     NetworkPartition,
     NetworkReset,
     QuotaRefused,
@@ -74,6 +75,7 @@ impl Class {
             FaultKind::NetworkLoss => Self::NetworkLoss,
             FaultKind::NetworkLostReply => Self::NetworkLostReply,
             FaultKind::NetworkDuplicate => Self::NetworkDuplicate,
+            FaultKind::NetworkReorder => Self::NetworkReorder,
             FaultKind::NetworkPartition => Self::NetworkPartition,
             FaultKind::NetworkReset => Self::NetworkReset,
             FaultKind::QuotaOutage { mode: OutageMode::Refused } => Self::QuotaRefused,
@@ -94,7 +96,6 @@ impl Class {
             FaultKind::StoreOutage => Self::StoreOutage,
             FaultKind::ClockStrobe { .. }
             | FaultKind::ProcessPause { when: Some(_) }
-            | FaultKind::NetworkReorder
             | FaultKind::StoreReadOnly
             | FaultKind::StoreFailover { .. }
             | FaultKind::StoreFull => Self::Unsupported,

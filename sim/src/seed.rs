@@ -39,6 +39,8 @@ pub enum Concern {
     Store,
     /// Whether a fault touches an opportunity.
     Fault,
+    /// How late a reordered request arrives.
+    Reorder,
 }
 
 /// All chance of a run.

@@ -195,3 +195,13 @@ fn overlapping_causes_end_one_by_one() {
     let outcome = outcome(&[&crash(50, 60), &crash(51, 5), expect].concat(), HookKind::Hardened);
     assert_eq!(outcome.expectations[0].value, Some(Value::Number(0.0)), "the fleet came up before its time");
 }
+
+#[test]
+fn a_reordered_request_is_executed_after_its_client_gave_up_and_grants_nothing_twice() {
+    let reorder =
+        "[[fault]]\nkind = \"network.reorder\"\nname = \"late\"\nat = \"0s\"\nfor = \"100s\"\nprobability = 0.5\n";
+    let outcome = outcome(reorder, HookKind::Hardened);
+    assert!(outcome.faults[0].effects > 0);
+    assert!(outcome.reached["abandoned-calls"] > 0 && outcome.reached["key-replays"] > 0);
+    assert_eq!(outcome.verdict, Verdict::Pass, "{:#?}", outcome.invariants);
+}

@@ -8,7 +8,7 @@ mod tests;
 
 use std::time::Duration;
 
-use hookproof_core::time::Instant;
+use hookproof_core::time::{Instant, nanos};
 use hookproof_core::upstream::{Answer, Ask, Body, Lost, NotSent};
 
 use super::{Event, World};
@@ -153,10 +153,22 @@ impl World<'_> {
         if let Some(FaultKind::NetworkLatency { add }) = self.touch(Class::NetworkLatency, key) {
             way += *add;
         }
+        if self.is_touched(Class::NetworkReorder, key) {
+            way += self.reorder_delay(key);
+        }
         self.queue.push(now + way, Event::Arrives(key));
         if self.is_touched(Class::NetworkDuplicate, key) {
             self.send_again(now + way + ONE_WAY, key);
         }
+    }
+
+    /// How much later than it would a reordered request arrives: uniformly up to the true `request-lifetime`, so that what
+    /// is declared of the way stays true, and only what waits in the service's queue besides can be later.
+    fn reorder_delay(&self, key: Key) -> Duration {
+        let Some(call) = self.calls.get(key) else { return Duration::ZERO };
+        let [draw, _] = self.draws.draw(Concern::Reorder, u64::from(call.request.user), call.number);
+        let longest = self.scenario.upstream.truth.request_lifetime.saturating_sub(ONE_WAY);
+        Duration::from_nanos(seed::below(draw, nanos(longest)))
     }
 
     /// A request that nobody of ours sent arrives as well: the same bytes, and no client.

@@ -62,7 +62,7 @@ fn answer_of(world: &World<'_>, event: Event) -> Option<Answer> {
 /// A read at 20 s of what was applied at 0 s, under a fault that is on from 10 s; and the fault's account.
 fn read_under(fault: &str) -> (Vec<Answer>, FaultAccount, [u64; 2]) {
     let scenario = scenario(&format!(
-        "[upstream]\ncapability = \"read-back\"\n\
+        "[upstream]\ncapability = \"read-back\"\nrequest-lifetime = \"2s\"\n\
          [[fault]]\nkind = {fault}\nat = \"10s\"\nfor = \"40m\"\n"
     ));
     let mut world = world(&scenario);
@@ -90,6 +90,7 @@ fn every_fault_of_the_network_and_the_service_meets_reads_too() {
         ("\"network.loss\"", timeout, 1, [0, 0]),
         ("\"network.lost-reply\"", timeout, 1, [0, 0]),
         ("\"network.duplicate\"", status(200), 1, [1, 0]),
+        ("\"network.reorder\"", status(200), 1, [1, 0]),
         ("\"network.partition\"", Answer::NotSent(NotSent::ConnectTimeout), 1, [0, 0]),
         ("\"network.reset\"", reset, 1, [0, 0]),
         ("\"quota.outage\"", Answer::NotSent(NotSent::Refused), 1, [0, 0]),
@@ -126,4 +127,27 @@ fn a_read_that_comes_too_soon_finds_nothing() {
     }
     let reached = world.recorder.reached();
     assert_eq!(["reads-answered", "reads-absent"].map(|name| reached[name]), [2, 1]);
+}
+
+#[test]
+fn reordered_requests_overtake_each_other_within_the_request_lifetime() {
+    let scenario = scenario(
+        "[upstream]\nrequest-lifetime = \"4s\"\n[[fault]]\nkind = \"network.reorder\"\nat = \"0s\"\nfor = \"1m\"\n",
+    );
+    let mut world = world(&scenario);
+    go_on(&mut world, seconds(1));
+    for user in 0..10 {
+        world.send(seconds(1), 0, subject::Call { key: None, ..call(Ask::Apply, user) });
+    }
+    let mut arrived = Vec::new();
+    while let Some((at, event)) = world.next_event().filter(|(at, _)| *at < seconds(10)) {
+        if let Event::Arrives(key) = event {
+            arrived.extend(world.calls.get(key).map(|call| (call.request.user, at)));
+        }
+        world.handle(at, event);
+    }
+    assert!(arrived.len() == 10 && !arrived.is_sorted(), "{arrived:?}");
+    assert!(arrived.iter().all(|(_, at)| at.since(seconds(1)) < Duration::from_secs(4)), "{arrived:?}");
+    let latest = arrived.iter().map(|(_, at)| at.since(seconds(1))).max();
+    assert!(latest > Some(Duration::from_secs(2)), "a uniform delay stays in the first half once in 1,024: {latest:?}");
 }
