@@ -113,6 +113,16 @@ pub enum Work {
     Read(Status),
 }
 
+impl Work {
+    /// Whether it may move the ledger.
+    pub const fn is_execution(self) -> bool {
+        match self {
+            Self::Execute | Self::ExecuteUnseen => true,
+            Self::Replay(_) | Self::Read(_) => false,
+        }
+    }
+}
+
 /// What a worker has served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served<'r> {

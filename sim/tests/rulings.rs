@@ -205,3 +205,15 @@ fn a_reordered_request_is_executed_after_its_client_gave_up_and_grants_nothing_t
     assert!(outcome.reached["abandoned-calls"] > 0 && outcome.reached["key-replays"] > 0);
     assert_eq!(outcome.verdict, Verdict::Pass, "{:#?}", outcome.invariants);
 }
+
+#[test]
+fn a_false_belief_about_the_request_lifetime_changes_nothing_and_is_counted() {
+    let reorder =
+        "[[fault]]\nkind = \"network.reorder\"\nname = \"late\"\nat = \"0s\"\nfor = \"100s\"\nprobability = 0.5\n";
+    let right = outcome(reorder, HookKind::Published);
+    let wrong =
+        outcome(&format!("[upstream]\nbelieved = {{ request-lifetime = \"1s\" }}\n{reorder}"), HookKind::Published);
+    assert_eq!(right.digest, wrong.digest);
+    assert_eq!(right.reached["late-executions"], 0, "reordering stays within what is true");
+    assert!(wrong.reached["late-executions"] > 0);
+}

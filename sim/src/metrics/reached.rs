@@ -28,11 +28,12 @@ pub enum Reached {
     StoreFailures,
     ReadsAnswered,
     ReadsAbsent,
+    LateExecutions,
 }
 
 impl Reached {
     /// All of them, in the order of their names in a record.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Doubts,
         Self::DuplicateSends,
         Self::KeyReplays,
@@ -55,6 +56,7 @@ impl Reached {
         Self::StoreFailures,
         Self::ReadsAnswered,
         Self::ReadsAbsent,
+        Self::LateExecutions,
     ];
 
     /// The name in records.
@@ -82,6 +84,7 @@ impl Reached {
             Self::StoreFailures => "store-failures",
             Self::ReadsAnswered => "reads-answered",
             Self::ReadsAbsent => "reads-absent",
+            Self::LateExecutions => "late-executions",
         }
     }
 }

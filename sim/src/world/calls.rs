@@ -281,6 +281,9 @@ impl World<'_> {
     /// The ledger's entry for a finished execution.
     fn account(&mut self, now: Instant, call: &Call, finished: Finished) {
         let user = call.request.user;
+        if call.work.is_execution() && now.since(call.sent_at) > self.scenario.upstream.believed.request_lifetime {
+            self.recorder.reach(Reached::LateExecutions);
+        }
         if finished.is_replay {
             self.recorder.reach(Reached::KeyReplays);
         }

@@ -1,4 +1,4 @@
-//! Requests sent by hand, past any hook: what a read meets on its way.
+//! Requests sent by hand, past any hook: what a read meets on its way, and what comes late.
 
 use hookproof_core::protection::Protections;
 
@@ -60,7 +60,7 @@ fn answer_of(world: &World<'_>, event: Event) -> Option<Answer> {
 }
 
 /// A read at 20 s of what was applied at 0 s, under a fault that is on from 10 s; and the fault's account.
-fn read_under(fault: &str) -> (Vec<Answer>, FaultAccount, [u64; 2]) {
+fn read_under(fault: &str) -> (Vec<Answer>, FaultAccount, [u64; 3]) {
     let scenario = scenario(&format!(
         "[upstream]\ncapability = \"read-back\"\nrequest-lifetime = \"2s\"\n\
          [[fault]]\nkind = {fault}\nat = \"10s\"\nfor = \"40m\"\n"
@@ -75,7 +75,7 @@ fn read_under(fault: &str) -> (Vec<Answer>, FaultAccount, [u64; 2]) {
     assert_eq!((world.in_flight, world.recorder.stretches[0].attempts), (0, 2), "{fault}");
     assert_eq!(world.recorder.stretches[0].false_acks, 0, "{fault}");
     let reached = world.recorder.reached();
-    let counts = ["reads-answered", "reads-absent"].map(|name| reached[name]);
+    let counts = ["reads-answered", "reads-absent", "late-executions"].map(|name| reached[name]);
     (answers, world.faults.accounts().remove(0), counts)
 }
 
@@ -110,7 +110,7 @@ fn every_fault_of_the_network_and_the_service_meets_reads_too() {
     ];
     for (fault, answer, effects, [answered, absent]) in table {
         let (answers, account, reached) = read_under(fault);
-        assert_eq!((&answers[..], reached), (&[answer][..], [answered, absent]), "{fault}");
+        assert_eq!((&answers[..], reached), (&[answer][..], [answered, absent, 0]), "{fault}");
         assert_eq!((account.opportunities, account.effects), (effects, effects), "{fault}");
     }
 }
@@ -150,4 +150,20 @@ fn reordered_requests_overtake_each_other_within_the_request_lifetime() {
     assert!(arrived.iter().all(|(_, at)| at.since(seconds(1)) < Duration::from_secs(4)), "{arrived:?}");
     let latest = arrived.iter().map(|(_, at)| at.since(seconds(1))).max();
     assert!(latest > Some(Duration::from_secs(2)), "a uniform delay stays in the first half once in 1,024: {latest:?}");
+}
+
+#[test]
+fn executions_later_than_the_believed_request_lifetime_are_counted() {
+    // One worker takes 2 s for each of three requests, which were sent at the same time.
+    for (believed, late) in [("1s", 3), ("3s", 2), ("5s", 1), ("7s", 0)] {
+        let scenario = scenario(&format!(
+            "[upstream]\nworkers = 1\nservice-time = \"2s\"\nbelieved = {{ request-lifetime = \"{believed}\" }}\n"
+        ));
+        let mut world = world(&scenario);
+        for user in 0..3 {
+            world.send(seconds(0), 0, subject::Call { key: None, ..call(Ask::Apply, user) });
+        }
+        go_on(&mut world, seconds(100));
+        assert_eq!(world.recorder.reached()["late-executions"], late, "{believed}");
+    }
 }
