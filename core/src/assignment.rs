@@ -16,9 +16,8 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use sha2::block_api::compress256;
+use sha2::{Digest, Sha256};
 
 use crate::identity::GrantId;
 
@@ -166,7 +165,7 @@ const DOMAIN_GRANT: u8 = 3;
 impl Hasher {
     /// The unkeyed hasher. `lineage` is the whole framed field: namespace, `/` and lineage for an experiment's.
     pub fn sha256_v1(salt: Frame<'_>, lineage: Frame<'_>) -> Self {
-        Self::prepare(HashMode::Sha256V1, salt, lineage, Prefix::plain)
+        Self::prepare(HashMode::Sha256V1, None, salt, lineage)
     }
 
     /// The hasher keyed with `secret`. `lineage` is the whole framed field, as in [`Hasher::sha256_v1`].
@@ -177,12 +176,12 @@ impl Hasher {
         if secret.is_empty() {
             return Err(EmptySecret);
         }
-        let key = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of every length");
-        Ok(Self::prepare(HashMode::HmacSha256V1, salt, lineage, |message| Prefix::keyed(&key, message)))
+        Ok(Self::prepare(HashMode::HmacSha256V1, Some(Key::new(secret)), salt, lineage))
     }
 
-    fn prepare(mode: HashMode, salt: Frame<'_>, lineage: Frame<'_>, absorb: impl Fn(&[u8]) -> Prefix) -> Self {
-        let prefix = |domain: u8, frame: Frame<'_>| absorb(&[&[domain, frame.length], frame.text.as_bytes()].concat());
+    fn prepare(mode: HashMode, key: Option<Key>, salt: Frame<'_>, lineage: Frame<'_>) -> Self {
+        let prefix =
+            |domain: u8, frame: Frame<'_>| Prefix::new(key, &[&[domain, frame.length], frame.text.as_bytes()].concat());
         Self {
             mode,
             assignment: prefix(DOMAIN_ASSIGNMENT, salt),
@@ -221,114 +220,139 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// What precedes the user id in a message, absorbed as far as possible.
-#[derive(Clone)]
-enum Prefix {
-    /// Of SHA-256.
-    Plain(PlainPrefix),
-    /// Of HMAC-SHA-256: the key's blocks and the prefix are absorbed.
-    Keyed(Hmac<Sha256>),
-}
-
-impl Prefix {
-    fn plain(message: &[u8]) -> Self {
-        Self::Plain(PlainPrefix::new(message))
-    }
-
-    fn keyed(key: &Hmac<Sha256>, message: &[u8]) -> Self {
-        Self::Keyed(key.clone().chain_update(message))
-    }
-
-    /// The digest of the prefix followed by `parts`.
-    #[inline]
-    fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
-        match self {
-            Self::Plain(prefix) => prefix.digest(parts),
-            Self::Keyed(state) => {
-                let mut state = state.clone();
-                for part in parts {
-                    state.update(part);
-                }
-                state.finalize().into_bytes().into()
-            }
-        }
-    }
-}
-
-/// SHA-256 after a prefix, to go on from.
-///
-/// A message's rest is laid out once, with its padding, and compressed in one call. For ids of usual length a copied
-/// [`sha2::Sha256`], which buffers partial blocks, takes half as long again.
-#[derive(Clone)]
-struct PlainPrefix {
-    /// The hash's state after the prefix's whole blocks.
-    state: [u32; 8],
-    /// The prefix's length in bytes.
-    length: usize,
-    /// The rest of the prefix, less than one block.
-    tail: Box<[u8]>,
-}
-
 /// The block of SHA-256, in bytes.
 const BLOCK: usize = 64;
+/// The digest of SHA-256, in bytes.
+const DIGEST: usize = 32;
 /// The least padding: the byte that starts it and the eight of the message's length.
 const PADDING_MIN: usize = 1 + 8;
 /// Enough blocks for every message after its prefix's whole ones: rest of the prefix, framed effect, user id, padding.
 const REST_BLOCKS: usize = (BLOCK - 1 + 1 + 255 + UserId::LENGTH_MAX + PADDING_MIN).div_ceil(BLOCK);
 
-impl PlainPrefix {
-    /// The state before the first block (FIPS 180-4, section 5.3.3).
-    const INITIAL: [u32; 8] =
-        [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+/// The state of SHA-256 between two blocks.
+type State = [u32; 8];
+/// The state before the first block (FIPS 180-4, section 5.3.3).
+const INITIAL: State =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
-    fn new(prefix: &[u8]) -> Self {
-        let (blocks, tail) = prefix.as_chunks();
-        let mut state = Self::INITIAL;
+/// A key of HMAC-SHA-256 (RFC 2104): the states after the block that precedes the message and after the one that
+/// precedes the message's digest.
+#[derive(Clone, Copy)]
+struct Key {
+    inner: State,
+    outer: State,
+}
+
+impl Key {
+    fn new(secret: &[u8]) -> Self {
+        let mut key = [0; BLOCK];
+        if secret.len() <= BLOCK {
+            key[..secret.len()].copy_from_slice(secret);
+        } else {
+            key[..DIGEST].copy_from_slice(&Sha256::digest(secret));
+        }
+        let absorb = |pad: u8| {
+            let mut state = INITIAL;
+            compress256(&mut state, &[key.map(|byte| byte ^ pad)]);
+            state
+        };
+        Self { inner: absorb(0x36), outer: absorb(0x5c) }
+    }
+
+    /// The outer hash of the message's digest.
+    fn finish(&self, digest: &[u8; DIGEST]) -> State {
+        let mut block = [0; BLOCK];
+        block[..DIGEST].copy_from_slice(digest);
+        pad(&mut block, DIGEST, BLOCK + DIGEST);
+        let mut state = self.outer;
+        compress256(&mut state, &[block]);
+        state
+    }
+}
+
+/// What precedes the user id in a message, absorbed as far as its blocks are whole.
+///
+/// A message's rest is laid out once, with its padding, and compressed in one call. For ids of usual length a copied
+/// [`sha2::Sha256`] or an HMAC around it, which buffer partial blocks, takes up to half as long again.
+#[derive(Clone)]
+struct Prefix {
+    /// The key of HMAC; without one, the hash is SHA-256.
+    key: Option<Key>,
+    /// The state after the whole blocks of the inner key and the prefix.
+    state: State,
+    /// The length of what is hashed so far, in bytes: the inner key's block and the prefix.
+    length: usize,
+    /// The rest of the prefix, less than one block, then zeros.
+    tail: [u8; BLOCK],
+}
+
+impl Prefix {
+    fn new(key: Option<Key>, prefix: &[u8]) -> Self {
+        let (blocks, rest) = prefix.as_chunks();
+        let mut state = key.map_or(INITIAL, |key| key.inner);
         compress256(&mut state, blocks);
-        Self { state, length: prefix.len(), tail: tail.into() }
+        let mut tail = [0; BLOCK];
+        tail[..rest.len()].copy_from_slice(rest);
+        Self { key, state, length: key.map_or(0, |_| BLOCK) + prefix.len(), tail }
     }
 
     /// The digest of the prefix followed by `parts`.
     #[inline]
-    fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
+    fn digest(&self, parts: &[&[u8]]) -> [u8; DIGEST] {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         // Small arrays are cleared faster, and most messages are short.
-        if self.tail.len() + length + PADDING_MIN <= 2 * BLOCK {
+        let state = if self.length % BLOCK + length + PADDING_MIN <= 2 * BLOCK {
             self.finish::<2>(parts)
         } else {
             self.finish::<REST_BLOCKS>(parts)
+        };
+        match &self.key {
+            Some(key) => to_bytes(key.finish(&to_bytes(state))),
+            None => to_bytes(state),
         }
     }
 
-    /// [`PlainPrefix::digest`] where the rest of the message, padded, fits into `BLOCKS` blocks.
+    /// The state after the prefix and `parts`, where the rest of the message, padded, fits into `BLOCKS` blocks.
     #[inline]
-    fn finish<const BLOCKS: usize>(&self, parts: &[&[u8]]) -> [u8; 32] {
+    fn finish<const BLOCKS: usize>(&self, parts: &[&[u8]]) -> State {
         let mut blocks = [[0; BLOCK]; BLOCKS];
+        blocks[0] = self.tail;
         let rest = blocks.as_flattened_mut();
-        let mut end = self.tail.len();
-        rest[..end].copy_from_slice(&self.tail);
-        let mut length = self.length;
+        let whole = self.length - self.length % BLOCK;
+        let mut end = self.length % BLOCK;
         for part in parts {
             rest[end..end + part.len()].copy_from_slice(part);
             end += part.len();
-            length += part.len();
         }
-        // The padding (FIPS 180-4, section 5.1.1): one bit, zeros, and the message's length in bits ends a block.
-        rest[end] = 0x80;
         let used = (end + PADDING_MIN).div_ceil(BLOCK);
-        rest[used * BLOCK - 8..used * BLOCK].copy_from_slice(&(8 * length as u64).to_be_bytes());
+        pad(&mut rest[..used * BLOCK], end, whole + end);
         let mut state = self.state;
         compress256(&mut state, &blocks[..used]);
-        let mut digest = [0; 32];
-        for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
-            *bytes = word.to_be_bytes();
-        }
-        digest
+        state
     }
 }
 
+/// Pads a message of `length` bytes (FIPS 180-4, section 5.1.1), whose last ones are the first `end` bytes of `blocks`:
+/// one bit, zeros, which are there already, and the message's length in bits, which ends the last block.
+#[inline]
+fn pad(blocks: &mut [u8], end: usize, length: usize) {
+    blocks[end] = 0x80;
+    let bits = blocks.last_chunk_mut().expect("a block has more than 8 bytes");
+    *bits = (8 * length as u64).to_be_bytes();
+}
+
+/// The digest that a last state stands for.
+#[inline]
+fn to_bytes(state: State) -> [u8; DIGEST] {
+    let mut digest = [0; DIGEST];
+    for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
+        *bytes = word.to_be_bytes();
+    }
+    digest
+}
+
 /// The first 8 bytes of `digest` as a big-endian number.
-fn word(digest: [u8; 32]) -> u64 {
+fn word(digest: [u8; DIGEST]) -> u64 {
     u64::from_be_bytes(*digest.first_chunk().expect("a digest has 32 bytes"))
 }
 
@@ -407,7 +431,7 @@ impl Weights {
 
 #[cfg(test)]
 mod tests {
-    use sha2::Digest;
+    use hmac::{Hmac, KeyInit, Mac};
 
     use super::*;
 
@@ -477,6 +501,16 @@ mod tests {
                 assert_eq!(plain.enrolment_word(user(&id)), word(Sha256::digest(&message).into()));
                 assert_eq!(keyed.enrolment_word(user(&id)), word(mac.into()));
             }
+        }
+    }
+
+    #[test]
+    fn a_secret_of_every_length_is_the_key_of_hmac() {
+        for secret in lengths().skip(1).map(|length| vec![0xa5; length]) {
+            let hasher = Hasher::hmac_sha256_v1(&secret, frame("s"), frame("l")).unwrap();
+            let key = Hmac::<Sha256>::new_from_slice(&secret).unwrap();
+            let mac = key.chain_update(b"\x01\x01sid").finalize().into_bytes();
+            assert_eq!(hasher.assignment_word(user("id")), word(mac.into()), "{} bytes", secret.len());
         }
     }
 

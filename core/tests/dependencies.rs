@@ -10,12 +10,9 @@ use std::process::Command;
 const PERMITTED: &[&str] = &[
     "block-buffer",
     "cfg-if",
-    "cmov",
     "cpufeatures",
     "crypto-common",
-    "ctutils",
     "digest",
-    "hmac",
     "hookproof-core",
     "hybrid-array",
     "libc",
