@@ -1,12 +1,13 @@
-//! Goal: what holds for every experiment, not only for the golden vectors: even shares, independent experiments, ramps
-//! that move nobody, grant ids that never meet, and no panic on any bytes.
+//! Goal: what holds for every experiment, not only for the golden vectors: ramps that move nobody, grant ids that never
+//! meet, and no panic on any bytes.
 //!
-//! Method: chi-square over fixed ids (fully determined, so a threshold can't flake) and properties over random
-//! experiments whose seed is fixed here. `PROPTEST_CASES` raises their number.
+//! Method: properties over random experiments whose seed is fixed here, so no test comes and goes; `PROPTEST_CASES` raises
+//! their number. Grants also over all combinations of fields that imitate each other. Even shares and independence are
+//! the affair of `assignment_statistics.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hookproof_core::assignment::{COVERAGE_FULL_PPM, Frame, Hasher, InvalidUserId, UserId, Weights, enrol_ppm};
+use hookproof_core::assignment::{COVERAGE_FULL_PPM, Frame, Hasher, InvalidUserId, UserId, enrol_ppm};
 use hookproof_core::experiment::{Assignment, Experiment, GrantSpec, HashSpec, Spec, VariantSpec};
 use hookproof_core::identity::GrantId;
 use proptest::collection::vec;
@@ -15,14 +16,6 @@ use proptest::test_runner::{Config, RngSeed};
 
 /// The seed of all random cases.
 const SEED: u64 = 7;
-/// How many sequential ids the chi-square tests draw.
-const ID_COUNT: u32 = 200_000;
-/// Equal parts that the words are sorted into.
-const PARTS: usize = 10;
-/// Exceeded by chance once in a million sets of ids: the quantile of chi-square with 9 degrees of freedom.
-const CHI_SQUARE_9_MAX: f64 = 45.1;
-/// The same for 81 degrees of freedom.
-const CHI_SQUARE_81_MAX: f64 = 156.5;
 
 /// Fixed seed; failures are repeated by it, so none are written to a file.
 fn config() -> Config {
@@ -37,96 +30,32 @@ fn frame(text: &str) -> Frame<'_> {
     Frame::new(text).expect("the text fits into a frame")
 }
 
-/// The hashers of both modes under `salt`.
-fn hashers(salt: &str) -> [Hasher; 2] {
-    let keyed = Hasher::hmac_sha256_v1(b"a secret of the tests", frame(salt), frame("l"));
-    [Hasher::sha256_v1(frame(salt), frame("l")), keyed.expect("the secret is not empty")]
-}
-
-/// Sorts the ids into parts by two words each and counts the pairs.
-fn tally(words: impl Fn(UserId<'_>) -> (u64, u64)) -> [[u32; PARTS]; PARTS] {
-    let parts = Weights::new([1; PARTS]).expect("the weights are permitted");
-    let mut counts = [[0; PARTS]; PARTS];
-    for n in 0..ID_COUNT {
-        let (first, second) = words(user(&format!("user-{n}")));
-        counts[parts.pick(first)][parts.pick(second)] += 1;
-    }
-    counts
-}
-
-/// Chi-square of how even the counts are, one degree of freedom less than there are parts.
-fn chi_square_even(counts: [u32; PARTS]) -> f64 {
-    let expected = f64::from(ID_COUNT) / PARTS as f64;
-    counts.iter().map(|&count| (f64::from(count) - expected).powi(2) / expected).sum()
-}
-
-/// Chi-square of how independent rows and columns are, (`PARTS` - 1)² degrees of freedom.
-fn chi_square_independent(counts: &[[u32; PARTS]; PARTS]) -> f64 {
-    let (rows, columns) = margins(counts);
-    let cells = (0..PARTS).flat_map(|row| (0..PARTS).map(move |column| (row, column)));
-    cells
-        .map(|(row, column)| {
-            let expected = f64::from(rows[row]) * f64::from(columns[column]) / f64::from(ID_COUNT);
-            (f64::from(counts[row][column]) - expected).powi(2) / expected
-        })
-        .sum()
-}
-
-/// The sums of rows and columns.
-fn margins(counts: &[[u32; PARTS]; PARTS]) -> ([u32; PARTS], [u32; PARTS]) {
-    let rows = counts.map(|row| row.iter().sum());
-    let columns = std::array::from_fn(|column| counts.iter().map(|row| row[column]).sum());
-    (rows, columns)
-}
-
-#[test]
-fn variants_and_enrolment_are_uniform_and_independent_of_each_other() {
-    for hasher in hashers("experiment-a") {
-        let counts = tally(|user| (hasher.assignment_word(user), hasher.enrolment_word(user)));
-        let (assignment, enrolment) = margins(&counts);
-        assert!(chi_square_even(assignment) < CHI_SQUARE_9_MAX, "{:?}: {assignment:?}", hasher.mode());
-        assert!(chi_square_even(enrolment) < CHI_SQUARE_9_MAX, "{:?}: {enrolment:?}", hasher.mode());
-        assert!(chi_square_independent(&counts) < CHI_SQUARE_81_MAX, "{:?}: {counts:?}", hasher.mode());
-    }
-}
-
-#[test]
-fn two_salts_assign_independently() {
-    for (one, other) in std::iter::zip(hashers("experiment-a"), hashers("experiment-b")) {
-        let counts = tally(|user| (one.assignment_word(user), other.assignment_word(user)));
-        assert!(chi_square_independent(&counts) < CHI_SQUARE_81_MAX, "{:?}: {counts:?}", one.mode());
-    }
-}
-
-#[test]
-fn the_independence_check_notices_dependence() {
-    let [hasher, _] = hashers("experiment-a");
-    let counts = tally(|user| (hasher.assignment_word(user), hasher.assignment_word(user)));
-    assert!(chi_square_independent(&counts) > CHI_SQUARE_81_MAX);
-}
-
 /// What makes a grant: namespace, lineage, effect and user.
 type Fields<'a> = (&'a str, &'a str, &'a str, &'a str);
 
-/// The id of that grant in an experiment of treatments only.
-fn grant_id((namespace, lineage, effect, id): Fields<'_>, hash: HashSpec) -> GrantId {
-    let treatment = |name: &str| VariantSpec {
-        name: name.to_owned(),
-        weight: 1,
-        grant: Some(GrantSpec { units: 1, effect: effect.to_owned() }),
-    };
-    let spec = Spec {
+fn variant(name: String, weight: u32, grant: Option<GrantSpec>) -> VariantSpec {
+    VariantSpec { name, weight, grant }
+}
+
+/// An experiment of treatments only, in which everyone is enrolled.
+fn treatments(namespace: &str, lineage: &str, effect: &str) -> Spec {
+    let treatment = |name: &str| variant(name.to_owned(), 1, Some(GrantSpec { units: 1, effect: effect.to_owned() }));
+    Spec {
         id: "experiment".to_owned(),
         namespace: namespace.to_owned(),
         lineage: Some(lineage.to_owned()),
         version: "1".to_owned(),
-        hash,
+        hash: HashSpec::Sha256V1,
         salt: None,
         coverage_ppm: COVERAGE_FULL_PPM,
         variants: vec![treatment("a"), treatment("b")],
-    };
-    let experiment = Experiment::new(spec).expect("the spec is permitted");
-    experiment.assign(user(id)).grant.expect("everyone is enrolled in a treatment")
+    }
+}
+
+/// The id of that grant.
+fn grant_id((namespace, lineage, effect, id): Fields<'_>, hash: HashSpec) -> GrantId {
+    let spec = Spec { hash, ..treatments(namespace, lineage, effect) };
+    assign(spec, id).grant.expect("everyone is enrolled in a treatment")
 }
 
 /// All ways to cut `text`, which is ASCII, into permitted fields.
@@ -155,6 +84,37 @@ fn the_same_bytes_cut_differently_are_different_grants() {
         }
         assert!(fields_of.len() > 100);
     }
+}
+
+#[test]
+fn fields_that_imitate_frames_are_different_grants_in_every_mode_and_under_every_secret() {
+    // A user id has no control characters, so what it can imitate is the length of a long text: `a` is 97, `/` is 47.
+    let [long, longer] = [47, 97].map(|length| "b".repeat(length));
+    let imitations = [format!("/{long}"), format!("a{longer}")];
+    let texts = ["", "a", "/", "\0", "\u{1}", "\u{1}a", "a\u{1}", "\u{1}\u{1}", "a/a", &long, &longer];
+    let texts = || texts.into_iter().chain(imitations.iter().map(String::as_str));
+    let namespaces = || ["a", "b", "\u{1}", "a\u{1}", &longer];
+    let users = || ["a", "aa", "/a", "1"].into_iter().chain(imitations.iter().map(String::as_str));
+    let hashes = [
+        HashSpec::Sha256V1,
+        HashSpec::HmacSha256V1 { secret: b"a".to_vec() },
+        HashSpec::HmacSha256V1 {
+            secret: b"a secret longer than the block of the hash, of which there are 64".to_vec(),
+        },
+    ];
+    let (mut fields_of, mut unframed) = (BTreeMap::new(), BTreeSet::new());
+    for hash in &hashes {
+        for (namespace, lineage) in namespaces().into_iter().flat_map(|one| texts().map(move |other| (one, other))) {
+            for (effect, id) in texts().flat_map(|one| users().map(move |other| (one, other))) {
+                let fields = (namespace, lineage, effect, id);
+                let earlier = fields_of.insert(grant_id(fields, hash.clone()), (hash, fields));
+                assert_eq!(earlier, None, "{hash:?} {fields:?}");
+                unframed.insert([namespace, lineage, effect, id].concat());
+            }
+        }
+    }
+    assert_eq!(fields_of.len(), 3 * 5 * 13 * 13 * 6);
+    assert!(fields_of.len() / 3 - unframed.len() > 1_000, "without frames, more than a thousand would meet");
 }
 
 /// Permitted experiments with a full or partial coverage, at most eight variants and few different names, so that two
@@ -199,17 +159,22 @@ fn assign(spec: Spec, id: &str) -> Assignment {
     Experiment::new(spec).expect("the spec is permitted").assign(user(id))
 }
 
-/// The assignment by the definition, with every hash computed whether it is needed or not.
-fn assign_by_definition(spec: &Spec, id: &str) -> (bool, usize, Option<GrantId>) {
+/// The hasher by the definition.
+fn hasher_of(spec: &Spec) -> Hasher {
     let salt = frame(spec.salt.as_ref().unwrap_or(&spec.id));
     let framed_lineage = format!("{}/{}", spec.namespace, spec.lineage.as_ref().unwrap_or(&spec.id));
     let lineage = frame(&framed_lineage);
-    let hasher = match &spec.hash {
+    match &spec.hash {
         HashSpec::Sha256V1 => Hasher::sha256_v1(salt, lineage),
         HashSpec::HmacSha256V1 { secret } => {
             Hasher::hmac_sha256_v1(secret, salt, lineage).expect("the secret is not empty")
         }
-    };
+    }
+}
+
+/// The assignment by the definition, with every hash computed whether it is needed or not.
+fn assign_by_definition(spec: &Spec, id: &str) -> (bool, usize, Option<GrantId>) {
+    let hasher = hasher_of(spec);
     let weights = spec.variants.iter().map(|variant| variant.weight);
     let total: u64 = weights.clone().map(u64::from).sum();
     let point = (u128::from(hasher.assignment_word(user(id))) * u128::from(total)) >> 64;
@@ -241,17 +206,24 @@ proptest! {
     }
 
     #[test]
-    fn a_ramp_only_adds_users_and_moves_nobody(
+    fn a_ramp_adds_each_user_at_their_own_value_and_moves_nobody(
         spec in specs(),
         id in user_ids(),
-        coverage_ppm in 0..=COVERAGE_FULL_PPM,
+        mut coverages in vec(0..=COVERAGE_FULL_PPM, 0..6),
     ) {
-        let (low, high) = (spec.coverage_ppm.min(coverage_ppm), spec.coverage_ppm.max(coverage_ppm));
-        let before = assign(Spec { coverage_ppm: low, ..spec.clone() }, &id);
-        let after = assign(Spec { coverage_ppm: high, ..spec }, &id);
-        prop_assert!(after.enrolled || !before.enrolled);
-        prop_assert_eq!(before.variant, after.variant);
-        prop_assert!(before.grant.is_none() || before.grant == after.grant);
+        let own = enrol_ppm(hasher_of(&spec).enrolment_word(user(&id)));
+        coverages.extend([0, own, own + 1, COVERAGE_FULL_PPM]);
+        coverages.sort_unstable();
+        let steps = coverages.iter().map(|&coverage_ppm| assign(Spec { coverage_ppm, ..spec.clone() }, &id));
+        let steps: Vec<Assignment> = steps.collect();
+        for (coverage_ppm, step) in std::iter::zip(&coverages, &steps) {
+            prop_assert_eq!(step.enrolled, own < *coverage_ppm, "{} of {}", coverage_ppm, own);
+        }
+        for (before, after) in std::iter::zip(&steps, &steps[1..]) {
+            prop_assert!(after.enrolled || !before.enrolled);
+            prop_assert_eq!(before.variant, after.variant);
+            prop_assert!(before.grant.is_none() || before.grant == after.grant);
+        }
     }
 
     #[test]
@@ -287,6 +259,52 @@ proptest! {
             grant_id((namespace, lineage, effect, id), HashSpec::Sha256V1)
         };
         prop_assert_eq!(id(&one) == id(&other), one == other);
+    }
+
+    #[test]
+    fn a_character_moved_to_the_neighbouring_field_is_another_grant(
+        before in ["[a-c\\x01é]{1,40}", "[a-c/\\x00-\\x03é]{0,60}", "[a-c/\\x00-\\x03é]{0,60}", "[a-c/é]{1,60}"],
+        border in 0..3_usize,
+        to_the_left in any::<bool>(),
+    ) {
+        let mut after = before.clone();
+        if to_the_left {
+            let first = after[border + 1].chars().next();
+            after[border].extend(first);
+            after[border + 1].drain(..first.map_or(0, char::len_utf8));
+        } else if let Some(last) = after[border].pop() {
+            after[border + 1].insert(0, last);
+        }
+        let [namespace, _, _, id] = &after;
+        prop_assume!(before != after && !namespace.is_empty() && !namespace.contains('/'));
+        prop_assume!(UserId::new(id.as_bytes()).is_ok());
+        let id = |[namespace, lineage, effect, id]: &[String; 4]| {
+            grant_id((namespace, lineage, effect, id), HashSpec::Sha256V1)
+        };
+        prop_assert_ne!(id(&before), id(&after));
+    }
+
+    #[test]
+    fn two_hashes_agree_exactly_if_mode_and_key_do(
+        spec in specs(),
+        id in user_ids(),
+        one in vec(0..3_u8, 1..4),
+        other in vec(0..3_u8, 1..4),
+    ) {
+        let hash = |secret: &Vec<u8>| HashSpec::HmacSha256V1 { secret: secret.clone() };
+        // HMAC fills a key up with zeros, so those at its end make no difference.
+        let key = |secret: &Vec<u8>| secret.iter().rposition(|&byte| byte != 0).map(|last| secret[..=last].to_vec());
+        let results = [HashSpec::Sha256V1, hash(&one), hash(&other)].map(|hash| {
+            let hasher = hasher_of(&Spec { hash, ..spec.clone() });
+            let effect = frame("increase");
+            (hasher.assignment_word(user(&id)), hasher.enrolment_word(user(&id)), hasher.grant_id(effect, user(&id)))
+        });
+        let [plain, one_keyed, other_keyed] = results;
+        for (left, right, agree) in
+            [(plain, one_keyed, false), (plain, other_keyed, false), (one_keyed, other_keyed, key(&one) == key(&other))]
+        {
+            prop_assert_eq!((left.0 == right.0, left.1 == right.1, left.2 == right.2), (agree, agree, agree));
+        }
     }
 
     #[test]
