@@ -33,9 +33,9 @@ pub enum Field {
     VariantName(usize),
     /// [`VariantSpec::weight`] of this variant.
     VariantWeight(usize),
-    /// [`GrantSpec::units`] of this variant.
+    /// [`GrantSpec::units`](super::GrantSpec::units) of this variant.
     VariantGrant(usize),
-    /// [`GrantSpec::effect`] of this variant.
+    /// [`GrantSpec::effect`](super::GrantSpec::effect) of this variant.
     VariantEffect(usize),
 }
 

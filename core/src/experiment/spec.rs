@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::assignment::HashMode;
 
-/// An experiment as declared. Only [`Experiment::new`] says whether it is permitted.
+/// An experiment as declared. Only [`Experiment::new`](super::Experiment::new) says whether it is permitted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Spec {
     /// The experiment's id, not empty.
