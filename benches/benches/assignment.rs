@@ -11,6 +11,7 @@
 //! has SHA extensions. At the end the ratios are measured once more in turns and printed:
 //! `cargo bench -p hookproof-benches --bench assignment`.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use hmac::{Hmac, KeyInit, Mac};
 use hookproof_benches::paired::in_turns;
 use hookproof_core::assignment::{COVERAGE_FULL_PPM, Frame, HashMode, Hasher, UserId, Weights};
-use hookproof_core::experiment::{Experiment, GrantSpec, HashSpec, Spec, VariantSpec};
+use hookproof_core::experiment::{Experiment, Exposed, GrantSpec, HashSpec, Phase, Spec, VariantSpec};
 use sha2::{Digest, Sha256};
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -110,6 +111,10 @@ impl Visit {
                 VariantSpec { name: "control".into(), weight: control, grant: None },
                 VariantSpec { name: "extra-quota".into(), weight: treatment, grant },
             ],
+            generation: 0,
+            exposed: Exposed::Keep,
+            phase: Phase::Running,
+            operations: BTreeSet::new(),
         };
         let experiment = Experiment::new(spec).expect("the experiment above is valid");
         for user in USERS {

@@ -3,11 +3,12 @@
 //! Method: an allocator that counts this thread's allocations stands in for the system's in this file's tests. That it
 //! counts is a test of its own.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 
 use allocation_counter::measure;
 use hookproof_core::assignment::{COVERAGE_FULL_PPM, UserId};
-use hookproof_core::experiment::{Experiment, GrantSpec, HashSpec, Spec, VariantSpec};
+use hookproof_core::experiment::{Experiment, Exposed, GrantSpec, HashSpec, Phase, Spec, VariantSpec};
 
 /// A control and a treatment of the same weight.
 fn experiment(hash: HashSpec, coverage_ppm: u32, effect: &str) -> Experiment {
@@ -22,6 +23,10 @@ fn experiment(hash: HashSpec, coverage_ppm: u32, effect: &str) -> Experiment {
         salt: None,
         coverage_ppm,
         variants: vec![variant("control", None), variant("extra-quota", Some(grant))],
+        generation: 0,
+        exposed: Exposed::Keep,
+        phase: Phase::Running,
+        operations: BTreeSet::new(),
     };
     Experiment::new(spec).expect("the spec is permitted")
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hookproof_core::assignment::{COVERAGE_FULL_PPM, Frame, Hasher, InvalidUserId, UserId, enrol_ppm};
-use hookproof_core::experiment::{Assignment, Experiment, GrantSpec, HashSpec, Spec, VariantSpec};
+use hookproof_core::experiment::{Assignment, Experiment, Exposed, GrantSpec, HashSpec, Phase, Spec, VariantSpec};
 use hookproof_core::identity::GrantId;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -49,6 +49,10 @@ fn treatments(namespace: &str, lineage: &str, effect: &str) -> Spec {
         salt: None,
         coverage_ppm: COVERAGE_FULL_PPM,
         variants: vec![treatment("a"), treatment("b")],
+        generation: 0,
+        exposed: Exposed::Keep,
+        phase: Phase::Running,
+        operations: BTreeSet::new(),
     }
 }
 
@@ -147,6 +151,10 @@ fn specs() -> impl Strategy<Value = Spec> {
             salt,
             coverage_ppm,
             variants,
+            generation: 0,
+            exposed: Exposed::Keep,
+            phase: Phase::Running,
+            operations: BTreeSet::new(),
         })
 }
 

@@ -4,10 +4,10 @@
 //! Method: chi-square over fixed ids and salts. All is fully determined, so no test comes and goes, and each check is
 //! shown to notice the fault that it is for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hookproof_core::assignment::{COVERAGE_FULL_PPM, Frame, Hasher, UserId, Weights};
-use hookproof_core::experiment::{Experiment, HashSpec, Spec, VariantSpec};
+use hookproof_core::experiment::{Experiment, Exposed, HashSpec, Phase, Spec, VariantSpec};
 
 /// The chance of a false alarm that each comparison has, chosen before the first run: some thirty of them together stay
 /// below one in ten thousand, so an alarm means a fault rather than bad luck.
@@ -205,6 +205,10 @@ fn a_ramp_at_half_has_the_shares_of_the_weights_within_it_and_outside() {
             variants: variants
                 .map(|(n, weight): (u32, _)| VariantSpec { name: n.to_string(), weight, grant: None })
                 .collect(),
+            generation: 0,
+            exposed: Exposed::Keep,
+            phase: Phase::Running,
+            operations: BTreeSet::new(),
         };
         let experiment = Experiment::new(spec).expect("the spec is permitted");
         let mut counts = [[0; PARTS]; 2];

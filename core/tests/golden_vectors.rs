@@ -4,11 +4,11 @@
 //! row is computed again, from the hasher and, where a row's fields also make a permitted experiment, by
 //! [`Experiment::assign`]. Byte strings are in hexadecimal (columns `*_hex`), weights are separated by a vertical bar.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hookproof_core::assignment::{Frame, HashMode, Hasher, InvalidUserId, UserId, Weights, enrol_ppm};
-use hookproof_core::experiment::{Experiment, GrantSpec, HashSpec, Spec, VariantSpec};
+use hookproof_core::experiment::{Experiment, Exposed, GrantSpec, HashSpec, Phase, Spec, VariantSpec};
 
 const VECTOR_COUNT: usize = 4_000;
 const INVALID_COUNT: usize = 211;
@@ -107,6 +107,10 @@ impl Row {
             salt: Some(self.text("salt_hex")),
             coverage_ppm: self.coverage_ppm(),
             variants: variants.collect(),
+            generation: 0,
+            exposed: Exposed::Keep,
+            phase: Phase::Running,
+            operations: BTreeSet::new(),
         };
         Some(Experiment::new(spec).expect("the row is a permitted experiment"))
     }

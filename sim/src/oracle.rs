@@ -153,8 +153,10 @@ fn hmac_sha256(secret: &[u8], message: [&[u8]; 3]) -> sha2::digest::Output<Sha25
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use hookproof_core::assignment::UserId;
-    use hookproof_core::experiment::{GrantSpec, Spec, VariantSpec};
+    use hookproof_core::experiment::{Exposed, GrantSpec, Phase, Spec, VariantSpec};
 
     use super::*;
 
@@ -176,6 +178,10 @@ mod tests {
                 salt: None,
                 coverage_ppm: 1_000_000,
                 variants: vec![variant("a", 3, None), variant("b", 0, None), variant("c", 4, grant.clone())],
+                generation: 0,
+                exposed: Exposed::Keep,
+                phase: Phase::Running,
+                operations: BTreeSet::new(),
             })
             .unwrap();
             for user in 0..2_000 {

@@ -103,6 +103,29 @@ fn a_deploy_changes_the_keys_it_names_and_keeps_the_others() {
     assert_eq!((unchanged.lineage(), changed.lineage()), ("quota", "quota"));
     assert_eq!(unchanged.variants(), scenario.experiment.variants());
     assert_eq!(changed.largest_grant(), 30);
+    assert_eq!((unchanged.generation(), changed.generation()), (0, 1));
+    assert_eq!(changed.operations().len(), 3);
+}
+
+#[test]
+fn a_deploy_changes_the_version_before_it_in_time_wherever_it_stands() {
+    let deploy = |version, at, table| {
+        format!(
+            "[[fault]]\nkind = \"process.deploy\"\nversion = {version}\nat = \"{at}s\"\nexperiment = {{ {table} }}\n"
+        )
+    };
+    let minimal = str::from_utf8(MINIMAL).unwrap();
+    let source = [minimal, &deploy(4, 3, ""), &deploy(2, 1, "coverage = 0.5"), &deploy(3, 2, "phase = 'ended'")];
+    let scenario = scenario(source.concat().as_bytes());
+    let deployed = |fault: &Fault| {
+        let FaultKind::ProcessDeploy { version, experiment } = &fault.kind else { return None };
+        Some((fault.name.clone(), version.clone(), experiment.coverage_ppm(), experiment.is_ended()))
+    };
+    let text = |name: &str, version: &str, ended| (name.to_owned(), version.to_owned(), 500_000, ended);
+    assert_eq!(
+        scenario.faults.iter().filter_map(deployed).collect::<Vec<_>>(),
+        [text("process.deploy", "4", true), text("process.deploy-2", "2", false), text("process.deploy-3", "3", true)]
+    );
 }
 
 /// What a scenario says, one thing a line, without the core's inner tables.

@@ -1,8 +1,8 @@
 //! Experiments: what was declared, checked once, and the variant of every user.
 //!
-//! Owns [`Experiment::assign`]; what may be declared is in `spec` and `rules`. Does not know who was exposed before: a
-//! stored first assignment wins over the one worked out here. The bytes that are hashed are [`crate::assignment`]'s
-//! affair.
+//! Owns [`Experiment::assign`]; what may be declared is in `spec` and `rules`, what one version may change of another in
+//! [`change`]. Does not know who was exposed before: a stored first assignment wins over the one worked out here. The
+//! bytes that are hashed are [`crate::assignment`]'s affair.
 //!
 //! * `ASSIGN-2`: a first assignment depends on mode, salt or secret, weights and user id only. Names, units, coverage
 //!   and version enter no hash, so a new version changes no variant and no grant id.
@@ -10,17 +10,20 @@
 //!
 //! Neither time nor chance enters. Read next: `tests/assignment_properties.rs`.
 
+pub mod change;
 mod rules;
 mod spec;
 
+use std::collections::BTreeSet;
 use std::hash::Hash;
 
 use crate::assignment::{COVERAGE_FULL_PPM, Frame, HashMode, Hasher, UserId, Weights, enrol_ppm};
 use crate::identity::GrantId;
+use change::Operation;
 use rules::{check_names, check_variants, prepare_hasher, prepare_weights};
 
 pub use rules::{Field, SpecError};
-pub use spec::{GrantSpec, HashSpec, Spec, VariantSpec};
+pub use spec::{Exposed, GrantSpec, HashSpec, Phase, Spec, VariantSpec};
 
 /// The position of a variant in its experiment's declared order, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +49,7 @@ impl VariantIndex {
 /// What an experiment says of one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Assignment {
-    /// Whether the user takes part under the present coverage.
+    /// Whether the user takes part under the present coverage and phase.
     pub enrolled: bool,
     /// The user's variant, worked out for users who do not take part, too, so that a ramp does not change it.
     pub variant: VariantIndex,
@@ -153,6 +156,31 @@ impl Experiment {
         &self.spec.variants
     }
 
+    /// The generation that is recorded with exposures under this version.
+    pub const fn generation(&self) -> u8 {
+        self.spec.generation
+    }
+
+    /// Whether users exposed in an earlier generation see the baseline.
+    pub const fn blocks_exposed(&self) -> bool {
+        matches!(self.spec.exposed, Exposed::Block)
+    }
+
+    /// Whether a user whose recorded exposure has this generation sees the baseline.
+    pub const fn blocks(&self, recorded_generation: u8) -> bool {
+        self.blocks_exposed() && recorded_generation < self.spec.generation
+    }
+
+    /// Whether nobody new is exposed.
+    pub const fn is_ended(&self) -> bool {
+        matches!(self.spec.phase, Phase::Ended)
+    }
+
+    /// What the author calls the change from the version before.
+    pub const fn operations(&self) -> &BTreeSet<Operation> {
+        &self.spec.operations
+    }
+
     /// The variant for users who do not take part or whose own can't be told: the first control, or the first variant
     /// if all are treatments.
     pub fn baseline(&self) -> VariantIndex {
@@ -174,6 +202,7 @@ impl Experiment {
     pub fn assign(&self, user: UserId<'_>) -> Assignment {
         let variant = self.weights.pick(self.hasher.assignment_word(user));
         let enrolled = match self.spec.coverage_ppm {
+            _ if self.is_ended() => false,
             0 => false,
             COVERAGE_FULL_PPM => true,
             coverage => enrol_ppm(self.hasher.enrolment_word(user)) < coverage,
@@ -208,6 +237,10 @@ mod tests {
             salt: None,
             coverage_ppm: COVERAGE_FULL_PPM,
             variants: vec![variant("control", 50, None), variant("extra", 50, Some((25, "increase")))],
+            generation: 0,
+            exposed: Exposed::Keep,
+            phase: Phase::Running,
+            operations: BTreeSet::new(),
         }
     }
 
@@ -279,6 +312,7 @@ mod tests {
             salt: Some("s".repeat(300)),
             coverage_ppm: u32::MAX,
             variants: vec![variant("", 0, Some((0, "e"))); 256],
+            ..spec()
         };
         let errors = Experiment::new(broken).unwrap_err();
         assert_eq!(
@@ -322,6 +356,16 @@ mod tests {
         let controls = Experiment::new(spec).unwrap();
         assert_eq!(controls.largest_grant(), 0);
         assert!((0..100).all(|n| controls.assign(user(&format!("user-{n}"))).grant.is_none()));
+    }
+
+    #[test]
+    fn an_ended_experiment_enrols_nobody_and_changes_no_variant() {
+        let (running, ended) = (spec(), Spec { phase: Phase::Ended, ..spec() });
+        let (running, ended) = (Experiment::new(running).unwrap(), Experiment::new(ended).unwrap());
+        for id in (0..100).map(|n| format!("user-{n}")) {
+            let (before, after) = (running.assign(user(&id)), ended.assign(user(&id)));
+            assert_eq!(after, Assignment { enrolled: false, grant: None, ..before });
+        }
     }
 
     #[test]

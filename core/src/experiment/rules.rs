@@ -19,8 +19,10 @@ pub enum Field {
     Namespace,
     /// [`Spec::lineage`].
     Lineage,
-    /// [`Spec::version`], which no rule restricts.
+    /// [`Spec::version`].
     Version,
+    /// The mode of [`Spec::hash`].
+    Hash,
     /// The secret in [`Spec::hash`].
     Secret,
     /// [`Spec::salt`].
@@ -37,6 +39,12 @@ pub enum Field {
     VariantGrant(usize),
     /// [`GrantSpec::effect`](super::GrantSpec::effect) of this variant.
     VariantEffect(usize),
+    /// [`Spec::generation`].
+    Generation,
+    /// [`Spec::exposed`].
+    Exposed,
+    /// [`Spec::operations`].
+    Operations,
 }
 
 /// A broken rule of a [`Spec`]: its text tells the cause, [`SpecError::remedy`] what to do. Fields called `variant` or

@@ -3,8 +3,10 @@
 //! Owns the fields and their defaults. Which values are permitted is [`SpecError`](super::SpecError)'s affair. Debug
 //! output never shows a secret.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use super::change::Operation;
 use crate::assignment::HashMode;
 
 /// An experiment as declared. Only [`Experiment::new`](super::Experiment::new) says whether it is permitted.
@@ -27,6 +29,15 @@ pub struct Spec {
     pub coverage_ppm: u32,
     /// The variants, 2..=255 of them. Their order counts for the assignment.
     pub variants: Vec<VariantSpec>,
+    /// Recorded with each exposure, so that those before a reshuffle or a block can be told from those after it; 0 at
+    /// first, and only these two raise it.
+    pub generation: u8,
+    /// What becomes of users whose recorded exposure has an earlier generation.
+    pub exposed: Exposed,
+    /// Whether somebody new is exposed.
+    pub phase: Phase,
+    /// What the author calls the change from the version before. It takes no part in any assignment.
+    pub operations: BTreeSet<Operation>,
 }
 
 impl Spec {
@@ -39,6 +50,24 @@ impl Spec {
     pub(super) fn salt_or_id(&self) -> &str {
         self.salt.as_deref().unwrap_or(&self.id)
     }
+}
+
+/// What a version makes of users whose recorded exposure has an earlier generation than its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exposed {
+    /// They keep their variant.
+    Keep,
+    /// They see the baseline, without an exposure or a grant.
+    Block,
+}
+
+/// Whether an experiment takes in users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Users are exposed as the coverage says.
+    Running,
+    /// Nobody new is exposed; exposed users keep their variant.
+    Ended,
 }
 
 /// One variant as declared.

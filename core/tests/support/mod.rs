@@ -12,7 +12,7 @@ use hookproof_core::audit::AuditEvent;
 use hookproof_core::committer::{Commit, Ticket};
 use hookproof_core::delivery::config::DeliveryConfig;
 use hookproof_core::delivery::{AttemptId, Send};
-use hookproof_core::experiment::{Experiment, GrantSpec, HashSpec, Spec, VariantSpec};
+use hookproof_core::experiment::{Experiment, Exposed, GrantSpec, HashSpec, Phase, Spec, VariantSpec};
 use hookproof_core::hook::{Hook, Input, Output};
 use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::store::{Command, Committed, GrantState, Image, Reply};
@@ -459,6 +459,10 @@ pub fn everyone_is_treated() -> Experiment {
             VariantSpec { name: "control".to_owned(), weight: 0, grant: None },
             VariantSpec { name: "treatment".to_owned(), weight: 1, grant: Some(grant) },
         ],
+        generation: 0,
+        exposed: Exposed::Keep,
+        phase: Phase::Running,
+        operations: BTreeSet::new(),
     })
     .expect("the experiment is permitted")
 }

@@ -1,16 +1,20 @@
 //! `[experiment]`, and the `experiment` table of a deploy that changes some of its keys.
 //!
 //! Owns the keys and the mapping of what the core refuses to the place of the key it is about. What makes an experiment
-//! valid is the core's business.
+//! valid, and what one version may change of another, is the core's business.
 
-use hookproof_core::experiment::{Experiment, Field, GrantSpec, HashSpec, Spec, SpecError, VariantSpec};
+use std::collections::BTreeSet;
+
+use hookproof_core::experiment::change::{self, Misnaming, Operation};
+use hookproof_core::experiment::{
+    Experiment, Exposed, Field, GrantSpec, HashSpec, Phase, Spec, SpecError, VariantSpec,
+};
 
 use super::tree::{Flaw, Placed, Reader};
 use super::units;
 
-/// A valid experiment and the specification it came from.
+/// A valid experiment.
 pub(super) struct Base {
-    pub(super) spec: Spec,
     pub(super) experiment: Experiment,
     pub(super) true_lift: f64,
 }
@@ -20,24 +24,55 @@ pub(super) fn base(mut reader: Reader<'_>) -> Option<Base> {
     let true_lift = reader.get("true-lift", units::number_in(-1e6..=1e6)).unwrap_or(0.0);
     let (spec, variants) = spec(&mut reader, None, None);
     reader.finish();
-    let spec = spec?;
-    let experiment = validated(spec.clone(), &reader, &variants)?;
-    Some(Base { spec, experiment, true_lift })
+    let experiment = validated(spec?, &reader, &variants)?;
+    Some(Base { experiment, true_lift })
 }
 
-/// Reads the `experiment` table of a deploy of `version`: keys that are not there keep their value of `base`.
-pub(super) fn changed(mut reader: Reader<'_>, base: &Spec, version: &str) -> Option<Experiment> {
+/// Reads the `experiment` table of a deploy of `version` after `before`: keys that are not there keep their value, but
+/// for `operations`, which names this change and no other.
+pub(super) fn changed(mut reader: Reader<'_>, before: &Experiment, version: &Placed<String>) -> Option<Experiment> {
     // A default that hangs on `id` keeps its value as well, even where `id` itself is changed.
-    let mut kept = base.clone();
-    kept.lineage.get_or_insert_with(|| base.id.clone());
-    kept.salt.get_or_insert_with(|| base.id.clone());
+    let mut kept = before.spec().clone();
+    kept.lineage.get_or_insert_with(|| before.id().to_owned());
+    kept.salt.get_or_insert_with(|| before.id().to_owned());
 
-    let (spec, variants) = spec(&mut reader, Some(&kept), Some(version));
+    let (spec, variants) = spec(&mut reader, Some(&kept), Some(&version.value));
     reader.finish_with(|key| {
         let remedy = "remove it; the true lift is a property of the whole scenario";
         (key == "true-lift").then(|| Flaw::new("a deploy can't change `true-lift`", remedy))
     });
-    validated(spec?, &reader, &variants)
+    let experiment = validated(spec?, &reader, &variants)?;
+    let flaws = flaws_of_change(before, &experiment);
+    for (field, cause, remedy) in &flaws {
+        let (owner, key) = place(*field, &reader, &variants);
+        let place = if key == "version" { version.place.clone() } else { owner.place_of(key) };
+        reader.sink().flaw(&place, Flaw::new(cause, *remedy));
+    }
+    flaws.is_empty().then_some(experiment)
+}
+
+/// Why the change must not be made, a reshuffle that is not named, and names of what does not happen. The other
+/// operations need no name here: what they do stands in the same table.
+fn flaws_of_change(before: &Experiment, after: &Experiment) -> Vec<(Field, String, &'static str)> {
+    let change = match change::between(before, after) {
+        Ok(change) => change,
+        Err(refusals) => {
+            let flaws = refusals.iter().map(|refusal| (refusal.field(), refusal.to_string(), refusal.remedy()));
+            return flaws.collect();
+        }
+    };
+    let misnamings = change::naming(&change.operations, after.operations()).into_iter();
+    let flaws = misnamings.filter_map(|misnaming| {
+        let field = match misnaming {
+            Misnaming::Unnamed(Operation::Reshuffle) => Field::Salt,
+            Misnaming::Absent(_) => Field::Operations,
+            Misnaming::Unnamed(
+                Operation::Ramp | Operation::Reweight | Operation::AddArm | Operation::BlockExposed | Operation::End,
+            ) => return None,
+        };
+        Some((field, misnaming.to_string(), misnaming.remedy()))
+    });
+    flaws.collect()
 }
 
 type Variants<'a> = Vec<Reader<'a>>;
@@ -56,6 +91,10 @@ fn spec<'a>(reader: &mut Reader<'a>, kept: Option<&Spec>, version: Option<&str>)
     check_versions_agree(reader, written_version.as_ref(), version);
     let version = version.map(str::to_owned).or(written_version.map(|version| version.value));
     let hash = hash(reader, kept);
+    let generation = reader.get("generation", units::integer(0..=u8::MAX));
+    let exposed = reader.get("exposed", units::choice("a policy for exposed users", EXPOSED));
+    let phase = reader.get("phase", units::choice("a phase", PHASES));
+    let operations = operations(reader);
     let (written, readers) = variants(reader, kept.is_none());
 
     let assemble = || {
@@ -71,40 +110,36 @@ fn spec<'a>(reader: &mut Reader<'a>, kept: Option<&Spec>, version: Option<&str>)
                 Some(kept) if readers.is_empty() => kept.variants.clone(),
                 Some(_) | None => written?,
             },
+            generation: generation.or_else(|| kept.map(|kept| kept.generation)).unwrap_or(0),
+            exposed: exposed.or_else(|| kept.map(|kept| kept.exposed)).unwrap_or(Exposed::Keep),
+            phase: phase.or_else(|| kept.map(|kept| kept.phase)).unwrap_or(Phase::Running),
+            operations,
         })
     };
-    let spec = assemble();
-    if let (Some(kept), Some(spec)) = (kept, &spec) {
-        check_records_keep_their_meaning(reader, &readers, kept, spec);
-    }
-    (spec, readers)
+    (assemble(), readers)
 }
 
-/// A record names its variant by position and its grant by lineage, mode and secret: a version that changes those would
-/// give records another meaning, or users a second grant.
-fn check_records_keep_their_meaning(reader: &Reader<'_>, variants: &[Reader<'_>], kept: &Spec, spec: &Spec) {
-    for (position, old) in kept.variants.iter().enumerate() {
-        let new = spec.variants.get(position);
-        if new.is_some_and(|new| new.name == old.name) {
-            continue;
+const EXPOSED: [(&str, Exposed); 2] = [("keep", Exposed::Keep), ("block", Exposed::Block)];
+
+const PHASES: [(&str, Phase); 2] = [("running", Phase::Running), ("ended", Phase::Ended)];
+
+/// The operations that the file names. Each word that is none is reported at its own place.
+fn operations(reader: &mut Reader<'_>) -> BTreeSet<Operation> {
+    let Some(node) = reader.node("operations") else { return BTreeSet::new() };
+    let Some(entries) = node.get_ref().as_array() else {
+        let cause = format!("`operations`: expected an array, found {}", units::found(node.get_ref()));
+        reader.sink().flaw(&node.span(), Flaw::new(cause, "write it as `[\"ramp\"]`"));
+        return BTreeSet::new();
+    };
+    let parse = units::choice("an operation", Operation::ALL.map(|operation| (operation.name(), operation)));
+    let mut operations = BTreeSet::new();
+    for entry in entries {
+        match parse(entry.get_ref()) {
+            Ok(operation) => drop(operations.insert(operation)),
+            Err(flaw) => reader.sink().flaw(&entry.span(), flaw),
         }
-        let place =
-            variants.get(position).map_or_else(|| reader.place_of("variant"), |variant| variant.place_of("name"));
-        let cause = format!(
-            "the variant `{}` is no longer number {}, and records name it by its number",
-            old.name,
-            position + 1
-        );
-        let remedy =
-            "keep the variants in their order, with weight 0 if nobody shall get one, and add others at the end";
-        reader.sink().flaw(&place, Flaw::new(cause, remedy));
-        return;
     }
-    if kept.hash != spec.hash {
-        let cause = "the hash or its secret changes, which would give every grant another id";
-        let key = if reader.has("secret") { "secret" } else { "hash" };
-        reader.sink().flaw(&reader.place_of(key), Flaw::new(cause, "keep both for the lineage's life"));
-    }
+    operations
 }
 
 fn check_versions_agree(reader: &Reader<'_>, written: Option<&Placed<String>>, deployed: Option<&str>) {
@@ -193,10 +228,14 @@ fn place<'r, 'a>(field: Field, reader: &'r Reader<'a>, variants: &'r [Reader<'a>
         Field::Namespace => (reader, "namespace"),
         Field::Lineage => (reader, "lineage"),
         Field::Version => (reader, "version"),
+        Field::Hash => (reader, "hash"),
         Field::Secret => (reader, "secret"),
         Field::Salt => (reader, "salt"),
         Field::Coverage => (reader, "coverage"),
         Field::Variants => (reader, "variant"),
+        Field::Generation => (reader, "generation"),
+        Field::Exposed => (reader, "exposed"),
+        Field::Operations => (reader, "operations"),
         Field::VariantName(index) => (of(index), "name"),
         Field::VariantWeight(index) => (of(index), "weight"),
         Field::VariantGrant(index) => (of(index), "grant"),

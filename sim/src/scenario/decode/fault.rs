@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use hookproof_core::experiment::Spec;
+use hookproof_core::experiment::{Experiment, change};
 
 use super::super::{Fault, FaultKind, Probability, Target, Targets};
 use super::kinds::{KINDS, Kind};
 use super::names::Names;
 use super::settings::INSTANCES_MAX;
 use super::timing::{Extent, timing};
-use super::tree::{Flaw, Reader};
+use super::tree::{Flaw, Place, Reader};
 use super::units::{self, meant};
 use super::words::{clip, list};
 
@@ -23,21 +23,78 @@ pub(super) struct Frame<'s> {
     pub(super) duration: Duration,
     /// Number of instances.
     pub(super) instances: u16,
-    /// The experiment that deploys start from, if it is valid.
-    pub(super) base: Option<&'s Spec>,
+    /// The version that is deployed when the fault starts, if there is a valid one.
+    pub(super) deployed: Option<&'s Experiment>,
 }
 
 /// Reads all `[[fault]]`.
 pub(super) fn faults(readers: Vec<Reader<'_>>, names: &mut Names, frame: &Frame<'_>) -> Vec<Fault> {
-    let read = readers.into_iter().map(|reader| fault(reader, names, frame));
-    read.collect::<Vec<_>>().into_iter().flatten().collect()
+    let mut heads: Vec<_> = readers.into_iter().filter_map(|reader| head(reader, names)).enumerate().collect();
+    // A deploy changes the version before it in the order of time.
+    heads.sort_by_key(|(_, head)| head.starts_at);
+    let mut read: Vec<Read> = Vec::new();
+    for (index, head) in heads {
+        let (sink, every) = (head.reader.sink(), head.reader.place_of("every"));
+        let deployed = read.iter().rev().find_map(|earlier| experiment_of(&earlier.fault)).or(frame.deployed);
+        let Some(fault) = fault(head, &Frame { deployed, ..*frame }) else { continue };
+        if let Some((place, flaw)) = read.iter().find_map(|earlier| earlier.cannot_follow(&fault, frame.duration)) {
+            sink.flaw(place, flaw);
+        }
+        read.push(Read { index, every, fault });
+    }
+    read.sort_by_key(|read| read.index);
+    read.into_iter().map(|read| read.fault).collect()
 }
 
-fn fault(mut reader: Reader<'_>, names: &mut Names, frame: &Frame<'_>) -> Option<Fault> {
+/// A whole fault, its position in the file, and the place of its `every`.
+struct Read {
+    index: usize,
+    every: Place,
+    fault: Fault,
+}
+
+impl Read {
+    /// Why this deploy, which repeats, must not come again after `later`.
+    fn cannot_follow(&self, later: &Fault, duration: Duration) -> Option<(&Place, Flaw)> {
+        let period = self.fault.every?.as_nanos();
+        let (again, between) = (experiment_of(&self.fault)?, experiment_of(later)?);
+        let since = later.at.saturating_sub(self.fault.at).as_nanos();
+        let returns_at = self.fault.at.as_nanos() + (since / period + 1) * period;
+        if returns_at >= duration.as_nanos() {
+            return None;
+        }
+        let refusals = change::between(between, again).err()?;
+        let refusal = refusals.first()?;
+        let cause = format!("`{}` comes again after `{}`: {refusal}", clip(&self.fault.name), clip(&later.name));
+        Some((&self.every, Flaw::new(cause, "write single deploys, each with what it changes")))
+    }
+}
+
+fn experiment_of(fault: &Fault) -> Option<&Experiment> {
+    if let FaultKind::ProcessDeploy { experiment, .. } = &fault.kind { Some(experiment) } else { None }
+}
+
+/// A fault of which kind and name are known.
+struct Head<'a> {
+    reader: Reader<'a>,
+    row: &'static Kind,
+    name: String,
+    /// The first start, as far as it is written correctly.
+    starts_at: Duration,
+}
+
+fn head<'a>(mut reader: Reader<'a>, names: &mut Names) -> Option<Head<'a>> {
     let row = row(&mut reader);
     let name = names.name_of(&mut reader, row.map_or("fault", |row| row.name));
     let row = row?;
     reader.rename(format!("[[fault]] of kind `{}`", row.name));
+    let node = reader.node("at").or_else(|| reader.node("every"));
+    let starts_at = node.and_then(|node| units::duration(node.get_ref()).ok()).unwrap_or_default();
+    Some(Head { reader, row, name, starts_at })
+}
+
+fn fault(head: Head<'_>, frame: &Frame<'_>) -> Option<Fault> {
+    let Head { mut reader, row, name, starts_at: _ } = head;
     let kind = (row.read)(&mut reader, frame);
     let extent = extent(&reader, row, kind.as_ref(), frame);
     let timing = timing(&mut reader, extent, frame.duration);

@@ -63,7 +63,7 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
     let mut window_readers = root.tables("window", "[[window]]");
     let mut names = Names::default();
     names.claim(root.sink(), [&mut fault_readers, &mut traffic_readers, &mut window_readers]);
-    let frame = Frame { duration, instances: fleet.instances, base: base.as_ref().map(|base| &base.spec) };
+    let frame = Frame { duration, instances: fleet.instances, deployed: base.as_ref().map(|base| &base.experiment) };
     let traffic = traffic(traffic_readers, &mut names, duration);
     let faults = faults(fault_readers, &mut names, &frame);
     let windows = windows(window_readers, duration);

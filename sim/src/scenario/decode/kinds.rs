@@ -122,9 +122,9 @@ fn when(reader: &mut Reader<'_>) -> Option<Moment> {
 }
 
 fn deploy(reader: &mut Reader<'_>, frame: &Frame<'_>) -> Option<FaultKind> {
-    let version = reader.need("version", "2", units::version);
+    let version = reader.need_placed("version", "2", units::version);
     let changes = reader.table("experiment", "`experiment` of [[fault]]");
-    let (version, base) = (version?, frame.base?);
-    let experiment = experiment::changed(changes, base, &version)?;
-    Some(FaultKind::ProcessDeploy { version, experiment: Box::new(experiment) })
+    let (version, before) = (version?, frame.deployed?);
+    let experiment = experiment::changed(changes, before, &version)?;
+    Some(FaultKind::ProcessDeploy { version: version.value, experiment: Box::new(experiment) })
 }
