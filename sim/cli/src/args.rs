@@ -125,6 +125,8 @@ pub(crate) enum Format {
 pub(crate) enum ExperimentVerb {
     /// Print the variant and grant of each user as CSV
     Assign(AssignArgs),
+    /// Say what the change from one version to the next amounts to and whom it moves; 1 if an operation is not named
+    Diff(DiffArgs),
     /// Compare a CSV of test vectors with this program's own results
     Vectors(VectorsArgs),
 }
@@ -138,6 +140,35 @@ pub(crate) struct AssignArgs {
     /// User ids: one a line, or a CSV with a user_id column; - is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) users: PathBuf,
+}
+
+/// `experiment diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The version that runs: a TOML file with an experiment table, such as a scenario
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// The version that is to follow; its operations name the change
+    #[arg(value_name = "NEW")]
+    pub(crate) new: PathBuf,
+    /// Users who may come: one id a line, or a CSV with a user_id column; - is stdin [default: 100000 made-up ids]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) users: Option<PathBuf>,
+    /// Recorded exposures: a CSV with user_id, variant and, if there is one, generation; rows with enrolled 0 are none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) exposed: Option<PathBuf>,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: DiffFormat,
+}
+
+/// A rendering of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    /// Lines and a table.
+    Human,
+    /// One JSON object.
+    Json,
 }
 
 /// `experiment vectors`.

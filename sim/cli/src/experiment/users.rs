@@ -1,12 +1,39 @@
 //! A list of user ids, one a line or in a CSV's `user_id` column.
 
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::Path;
+
 use hookproof_core::assignment::UserId;
 
 use crate::exit::Failure;
+use crate::scenarios::unreadable;
 
 const COLUMN: &[u8] = b"user_id";
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 const REPORTED_MAX: usize = 20;
+const STDIN: &str = "-";
+
+/// The ids of the list at `path`, or on stdin for `-`.
+///
+/// # Errors
+/// It can't be read, or as for [`parse`].
+pub(super) fn read(path: &Path) -> Result<Vec<String>, Failure> {
+    let (name, source) = source(path)?;
+    parse(&name, &source)
+}
+
+/// What the user named by `path`, `-` being stdin: its name in messages and its bytes.
+pub(super) fn source(path: &Path) -> Result<(String, Vec<u8>), Failure> {
+    if path.as_os_str() != STDIN {
+        let source = fs::read(path).map_err(|error| unreadable(path, &error))?;
+        return Ok((path.display().to_string(), source));
+    }
+    let mut source = Vec::new();
+    let read = io::stdin().lock().read_to_end(&mut source);
+    read.map_err(|error| Failure::bad_input(format!("stdin can't be read: {error}")))?;
+    Ok(("stdin".to_owned(), source))
+}
 
 /// The ids of a list, checked.
 ///
@@ -15,10 +42,9 @@ const REPORTED_MAX: usize = 20;
 ///
 /// # Errors
 /// The CSV or an id is malformed; the message names up to 20 of them by line.
-pub(crate) fn parse(name: &str, source: &[u8]) -> Result<Vec<String>, Failure> {
-    let without_mark = source.strip_prefix(BOM).unwrap_or(source);
-    let ids = match column(without_mark) {
-        Some(column) => csv_ids(name, without_mark, column)?,
+fn parse(name: &str, source: &[u8]) -> Result<Vec<String>, Failure> {
+    let ids = match column(without_mark(source)) {
+        Some(column) => csv_ids(name, without_mark(source), column)?,
         None => line_ids(source),
     };
     let mut valid = Vec::with_capacity(ids.len());
@@ -29,12 +55,22 @@ pub(crate) fn parse(name: &str, source: &[u8]) -> Result<Vec<String>, Failure> {
             Err(error) => refused.push(Failure::bad_input(format!("{name}:{line}: {error}"))),
         }
     }
+    refusal(name, refused, "ids").map_or(Ok(valid), Err)
+}
+
+/// What is refused of a file as one failure, the first 20 in full; `what` they are is said of the rest.
+pub(super) fn refusal(name: &str, mut refused: Vec<Failure>, what: &str) -> Option<Failure> {
     let more = refused.len().saturating_sub(REPORTED_MAX);
     refused.truncate(REPORTED_MAX);
     if more > 0 {
-        refused.push(Failure::bad_input(format!("{name}: {more} more ids are refused")));
+        refused.push(Failure::bad_input(format!("{name}: {more} more {what} are refused")));
     }
-    Failure::joined(&refused).map_or(Ok(valid), Err)
+    Failure::joined(&refused)
+}
+
+/// A CSV without the byte order mark that some programs put before it.
+pub(super) fn without_mark(source: &[u8]) -> &[u8] {
+    source.strip_prefix(BOM).unwrap_or(source)
 }
 
 /// The position of the CSV's `user_id` column; `None` if the source is no such CSV.

@@ -3,5 +3,6 @@
 
 mod exit_codes;
 mod experiment;
+mod experiment_diff;
 mod folder;
 mod output;
