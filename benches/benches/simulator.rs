@@ -128,8 +128,9 @@ fn checked_calls(scenario: &Scenario) -> u64 {
     assert!((first_visits - 0.5).abs() < 0.005, "{first_visits} of the visits are first visits");
     assert!(outcome.invariants.iter().all(|invariant| invariant.violations == 0), "{:?}", outcome.invariants);
     assert!(outcome.invariants.iter().all(|invariant| invariant.inconclusive == 0), "{:?}", outcome.invariants);
+    // Four processes share the work, so some ask for what another has taken.
     for (what, count) in &outcome.reached {
-        assert!(*what == "receipts" || *count == 0, "{count} {what} in a run without faults");
+        assert!(["receipts", "empty-claims"].contains(what) || *count == 0, "{count} {what} in a run without faults");
     }
     outcome.hook_calls
 }

@@ -8,7 +8,8 @@
 use crate::classify::{AnswerClass, Doubt, ParkReason};
 use crate::experiment::VariantIndex;
 use crate::identity::{GrantId, UserHandle};
-use crate::time::Instant;
+use crate::time::{Instant, WallTime};
+use crate::upstream::Ask;
 
 /// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +30,8 @@ pub enum AuditEvent {
     },
     /// A request goes out.
     Sent {
+        /// For what.
+        ask: Ask,
         /// Whose grant.
         user: UserHandle,
         /// Which grant.
@@ -40,6 +43,8 @@ pub enum AuditEvent {
     },
     /// An attempt ended.
     Answered {
+        /// What was asked.
+        ask: Ask,
         /// Whose grant.
         user: UserHandle,
         /// Which grant.
@@ -72,7 +77,15 @@ pub enum AuditEvent {
         /// Why.
         reason: ParkReason,
     },
-    /// A claimed grant was not sent: the lane had closed, or the lease was over.
+    /// A read has proved that no attempt was applied.
+    Absent {
+        /// Whose grant.
+        user: UserHandle,
+        /// Which grant.
+        grant: GrantId,
+    },
+    /// Nothing with an effect was sent under a claim: the lane had closed, the lease was over, it is too early for a read to
+    /// prove anything, or a read told nothing.
     Released {
         /// Whose grant.
         user: UserHandle,
@@ -88,9 +101,11 @@ pub enum AuditEvent {
     BreakerOpened,
     /// The breaker closed.
     BreakerClosed,
-    /// The cap on effects a minute holds everything back until this time.
+    /// The cap on effects a minute holds the whole fleet back until this time.
     EffectCapReached {
-        /// Until when.
-        until: Instant,
+        /// Until when, by the store's clock.
+        until: WallTime,
     },
+    /// The store belongs to another lineage, or to another mode or secret of this one: nothing is admitted or sent.
+    StoreRefused,
 }

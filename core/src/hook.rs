@@ -6,21 +6,57 @@
 //!
 //! * `TIME-1`: the only clock it is told is monotonic; UTC comes from the store's replies.
 //!
-//! A process that ends loses all of this; the store is what is left.
+//! A process that ends loses all of this; the store is what is left. One that is told to stop ([`Input::Stop`]) gives back
+//! what it has claimed and not sent, and is done when [`Hook::is_idle`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use thiserror::Error;
+
 use crate::admission::{Admission, Decision, VisitAnswer, VisitToken};
 use crate::audit::AuditEvent;
-use crate::committer::{Commit, Committer, Origin, Ticket};
+use crate::committer::{Commit, Committer, CommitterConfig, CommitterConfigError, Origin, Outcome, Resolved, Ticket};
 use crate::delivery::config::{ConfigError, DeliveryConfig};
-use crate::delivery::{self, AttemptId, Delivery, Send};
-use crate::experiment::Experiment;
+use crate::delivery::{self, AttemptId, Delivery, Send, store_retry};
+use crate::experiment::VariantIndex;
 use crate::identity::UserHandle;
-use crate::store::{Admitted, Command, Committed, First, Reply};
+use crate::lineage::Lineage;
+use crate::store::{Admitted, Command, Committed, First, Open, Reply};
 use crate::time::{Instant, Now, StoreClock, WallTime};
 use crate::upstream::Answer;
+
+/// Settings of a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HookConfig {
+    /// Of delivery.
+    pub delivery: DeliveryConfig,
+    /// Of commits.
+    pub committer: CommitterConfig,
+}
+
+impl HookConfig {
+    /// Whether the settings fit together.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self) -> Result<(), HookConfigError> {
+        self.delivery.check()?;
+        self.committer.check()?;
+        Ok(())
+    }
+}
+
+/// Why settings do not fit together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum HookConfigError {
+    /// See there.
+    #[error(transparent)]
+    Delivery(#[from] ConfigError),
+    /// See there.
+    #[error(transparent)]
+    Committer(#[from] CommitterConfigError),
+}
 
 /// What happens to the hook.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,6 +90,8 @@ pub enum Input<'a> {
         /// Chance, uniform over all 64 bits.
         draw: u64,
     },
+    /// The process is to end.
+    Stop,
 }
 
 /// What the hook wants done.
@@ -76,21 +114,30 @@ pub struct Hook {
     admission: Admission,
     committer: Committer,
     delivery: Delivery,
+    /// How many versions the store has seen, as far as the process was told.
+    versions: u16,
+    is_opening: bool,
+    /// How often in a row the store was not opened.
+    open_failures: u32,
     outputs: VecDeque<Output>,
 }
 
 impl Hook {
-    /// A hook that has not started. `clock_error` bounds the error of the store's clock.
+    /// A hook that has not started.
     ///
     /// # Errors
     /// Settings that do not fit together.
-    pub fn new(experiment: Experiment, delivery: DeliveryConfig, clock_error: Duration) -> Result<Self, ConfigError> {
-        delivery.check(clock_error)?;
+    pub fn new(lineage: Lineage, config: HookConfig) -> Result<Self, HookConfigError> {
+        config.check()?;
+        let HookConfig { delivery, committer } = config;
         Ok(Self {
-            clock: StoreClock::new(clock_error),
-            admission: Admission::new(experiment),
-            committer: Committer::default(),
+            clock: StoreClock::new(delivery.clock_error),
+            admission: Admission::new(lineage, delivery.protections),
+            committer: Committer::new(committer),
             delivery: Delivery::new(delivery),
+            versions: 0,
+            is_opening: false,
+            open_failures: 0,
             outputs: VecDeque::new(),
         })
     }
@@ -99,25 +146,33 @@ impl Hook {
     pub fn handle_input(&mut self, mono: Instant, input: Input<'_>) {
         assert!(self.outputs.is_empty(), "outputs are drained before the next input");
         match input {
-            Input::Started => self.submit(mono, Origin::Open, Command::Open),
+            Input::Started => self.open(mono),
             Input::Visit { visit, user, user_id } => match self.admission.on_visit(user, user_id) {
                 Decision::Answer(answer) => self.outputs.push_back(Output::Answer(visit, answer)),
-                Decision::Admit { admit, provisional } => {
-                    self.submit(mono, Origin::Visit { visit, user, provisional }, Command::Admit(admit));
+                Decision::Store { command, provisional } => {
+                    let origin = Origin::Visit { visit, user, provisional };
+                    self.committer.submit(mono, origin, command);
                 }
             },
             Input::Stored { ticket, reply, draw } => self.on_stored(mono, ticket, reply, draw),
             Input::Answered { attempt, answer, draw } => {
                 self.deliver(mono, delivery::Input::Answered { attempt, answer, draw });
             }
+            Input::Stop => self.deliver(mono, delivery::Input::Stop),
         }
+        self.settle_down(mono, 0);
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, mono: Instant) {
         assert!(self.outputs.is_empty(), "outputs are drained before the next input");
+        self.committer.handle_timeout(mono);
+        if self.committer.is_to_open(mono) {
+            self.open(mono);
+        }
         self.delivery.handle_timeout(self.clock.now(mono));
         self.drain(mono);
+        self.settle_down(mono, 0);
     }
 
     /// The next thing to do.
@@ -127,7 +182,8 @@ impl Hook {
 
     /// When [`Hook::handle_timeout`] is to be called; `None` while only an input can change anything.
     pub fn next_deadline(&self, mono: Instant) -> Option<Instant> {
-        self.delivery.next_deadline(mono)
+        let deadlines = [self.delivery.next_deadline(mono), self.committer.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Requests to the quota service under way.
@@ -135,69 +191,146 @@ impl Hook {
         self.delivery.in_flight()
     }
 
+    /// Whether nothing is under way: a process that was told to stop may end.
+    pub fn is_idle(&self) -> bool {
+        self.delivery.is_idle() && self.committer.is_idle()
+    }
+
+    /// Registers the version, and asks what others there are.
+    fn open(&mut self, mono: Instant) {
+        let lineage = self.admission.lineage();
+        let open = Open { lineage: lineage.id(), version: lineage.current().version_id() };
+        self.is_opening = true;
+        self.committer.submit(mono, Origin::Open, Command::Open(open));
+    }
+
     fn on_stored(&mut self, mono: Instant, ticket: Ticket, reply: Reply, draw: u64) {
-        let Some(submitted) = self.committer.on_reply(ticket) else { return };
-        let (at, result) = match reply {
-            Reply::Committed { at, result } => (at, result),
-            Reply::Refused => return self.on_not_stored(mono, submitted.origin, draw),
-            Reply::Unknown => return self.on_unknown(mono, submitted.origin, draw),
+        let read = match &reply {
+            Reply::Committed { at, versions, .. } => Some((*at, *versions)),
+            Reply::Refused | Reply::Unknown => None,
         };
-        self.clock.observe(mono, submitted.sent_at, at);
-        match (submitted.origin, result) {
-            (Origin::Open, Committed::Opened { due_at }) => {
+        let Some(sent_at) = self.committer.on_reply(mono, ticket, reply) else { return };
+        if let Some((at, versions)) = read {
+            self.clock.observe(mono, sent_at, at);
+            self.on_version_count(mono, versions);
+        }
+        self.settle_down(mono, draw);
+    }
+
+    /// A version was opened that this process may not know: it asks which.
+    fn on_version_count(&mut self, mono: Instant, versions: u16) {
+        if versions != self.versions {
+            self.versions = versions;
+            self.admission.on_another_version();
+            if !self.is_opening {
+                self.open(mono);
+            }
+        }
+    }
+
+    /// Hands every known outcome to whom it concerns, and sends what waits.
+    fn settle_down(&mut self, mono: Instant, draw: u64) {
+        while let Some(Resolved { origin, outcome }) = self.committer.poll_resolved() {
+            self.on_resolved(mono, origin, outcome, draw);
+        }
+        if let Some(commit) = self.committer.poll_commit(mono) {
+            self.outputs.push_back(Output::Store(commit));
+        }
+    }
+
+    fn on_resolved(&mut self, mono: Instant, origin: Option<Origin>, outcome: Outcome, draw: u64) {
+        let (at, result) = match outcome {
+            Outcome::Done { at, result } => (at, result),
+            Outcome::Refused => return self.on_not_done(mono, origin, draw),
+            Outcome::Unknown => return self.on_unknown(mono, origin, draw),
+        };
+        match (origin, result) {
+            (Some(Origin::Open), Committed::Opened { due_at, versions }) => {
+                self.is_opening = false;
+                self.open_failures = 0;
+                self.committer.opened();
+                self.versions = u16::try_from(versions.len()).unwrap_or(u16::MAX);
+                self.admission.on_versions(&versions);
                 self.deliver(mono, delivery::Input::Opened { due_in: due_in(at, due_at) });
             }
-            (Origin::Visit { visit, user, .. }, Committed::Admitted { record, due_at }) => {
-                self.on_admitted(visit, user, record);
+            (Some(Origin::Open), Committed::Foreign) => {
+                self.is_opening = false;
+                self.committer.refused();
+                self.outputs.push_back(Output::Audit(AuditEvent::StoreRefused));
+            }
+            (origin @ (None | Some(Origin::Visit { .. })), Committed::Admitted { record, due_at }) => {
+                self.on_record(origin, Some(record));
                 if record.first == First::Exposure && record.grant.is_some() {
-                    self.deliver(mono, delivery::Input::Admitted);
-                } else if due_at < WallTime::MAX {
-                    self.deliver(mono, delivery::Input::MaybeOrphaned { due_in: due_at.since(at) });
+                    self.deliver(mono, delivery::Input::Admitted { due_in: due_in(at, due_at) });
+                } else {
+                    self.maybe_orphaned(mono, at, due_at);
                 }
             }
-            (Origin::Claim, Committed::Claimed { grants, due_at }) => {
-                self.deliver(mono, delivery::Input::Claimed { grants, due_in: due_in(at, due_at) });
+            (origin @ (None | Some(Origin::Visit { .. })), Committed::Found { record, due_at }) => {
+                self.on_record(origin, record);
+                self.maybe_orphaned(mono, at, due_at);
             }
-            (Origin::Settle(attempt), Committed::Settled { due_at }) => {
+            (Some(Origin::Claim), Committed::Claimed { grants, due_at, hold }) => {
+                self.deliver(mono, delivery::Input::Claimed { grants, due_in: due_in(at, due_at), hold });
+            }
+            (Some(Origin::Settle(attempt)), Committed::Settled { due_at }) => {
                 self.deliver(mono, delivery::Input::Settled { attempt, due_in: due_in(at, due_at) });
             }
             // A reply that does not fit its command says nothing about it.
             (
                 origin,
                 Committed::Opened { .. }
+                | Committed::Foreign
                 | Committed::Admitted { .. }
+                | Committed::Found { .. }
                 | Committed::Claimed { .. }
                 | Committed::Settled { .. },
             ) => self.on_unknown(mono, origin, draw),
         }
     }
 
-    fn on_admitted(&mut self, visit: VisitToken, user: UserHandle, admitted: Admitted) {
-        if admitted.first == First::Exposure {
-            let exposed = AuditEvent::Exposed { user, variant: admitted.variant };
-            self.outputs.push_back(Output::Audit(exposed));
+    fn on_record(&mut self, origin: Option<Origin>, record: Option<Admitted>) {
+        let answer = self.admission.on_record(record);
+        if let Some(Origin::Visit { visit, user, .. }) = origin {
+            if let Some(Admitted { variant, first: First::Exposure, .. }) = record {
+                self.outputs.push_back(Output::Audit(AuditEvent::Exposed { user, variant }));
+            }
+            self.outputs.push_back(Output::Answer(visit, answer));
         }
-        self.outputs.push_back(Output::Answer(visit, Admission::on_admitted(admitted)));
+    }
+
+    /// Somebody's grant is due at `due_at`; whoever knows of it may be gone.
+    fn maybe_orphaned(&mut self, mono: Instant, at: WallTime, due_at: WallTime) {
+        if due_at < WallTime::MAX {
+            self.deliver(mono, delivery::Input::MaybeOrphaned { due_in: due_at.since(at) });
+        }
     }
 
     /// The command may have been done, now or in a moment.
-    fn on_unknown(&mut self, mono: Instant, origin: Origin, draw: u64) {
-        self.on_not_stored(mono, origin, draw);
-        if let Origin::Visit { .. } = origin {
+    fn on_unknown(&mut self, mono: Instant, origin: Option<Origin>, draw: u64) {
+        self.on_not_done(mono, origin, draw);
+        if let None | Some(Origin::Visit { .. }) = origin {
             self.deliver(mono, delivery::Input::MaybeOrphaned { due_in: Duration::ZERO });
         }
     }
 
-    fn on_not_stored(&mut self, mono: Instant, origin: Origin, draw: u64) {
+    fn on_not_done(&mut self, mono: Instant, origin: Option<Origin>, draw: u64) {
         match origin {
-            Origin::Visit { visit, user, provisional } => {
-                let (answer, event) = Admission::on_not_admitted(user, provisional);
-                self.outputs.push_back(Output::Audit(event));
-                self.outputs.push_back(Output::Answer(visit, answer));
+            None => {}
+            Some(Origin::Visit { visit, user, provisional }) => {
+                let variant: VariantIndex = provisional;
+                self.outputs.push_back(Output::Audit(AuditEvent::Provisional { user, variant }));
+                self.outputs.push_back(Output::Answer(visit, VisitAnswer::Provisional { variant }));
             }
-            Origin::Open => self.deliver(mono, delivery::Input::OpenFailed { draw }),
-            Origin::Claim => self.deliver(mono, delivery::Input::ClaimFailed { draw }),
-            Origin::Settle(attempt) => self.deliver(mono, delivery::Input::SettleFailed { attempt, draw }),
+            Some(Origin::Open) => {
+                self.is_opening = false;
+                // Whoever has opened it before asks again at the next reply.
+                self.versions = 0;
+                self.open_failures = self.open_failures.saturating_add(1);
+                self.committer.open_failed(mono + store_retry(self.open_failures, draw));
+            }
+            Some(Origin::Claim) => self.deliver(mono, delivery::Input::ClaimFailed { draw }),
+            Some(Origin::Settle(attempt)) => self.deliver(mono, delivery::Input::SettleFailed { attempt, draw }),
         }
     }
 
@@ -210,19 +343,14 @@ impl Hook {
     fn drain(&mut self, mono: Instant) {
         while let Some(output) = self.delivery.poll_output() {
             match output {
-                delivery::Output::Claim(claim) => self.submit(mono, Origin::Claim, Command::Claim(claim)),
+                delivery::Output::Claim(claim) => self.committer.submit(mono, Origin::Claim, Command::Claim(claim)),
                 delivery::Output::Settle(attempt, settle) => {
-                    self.submit(mono, Origin::Settle(attempt), Command::Settle(settle));
+                    self.committer.submit(mono, Origin::Settle(attempt), Command::Settle(settle));
                 }
                 delivery::Output::Send(send) => self.outputs.push_back(Output::Send(send)),
                 delivery::Output::Audit(event) => self.outputs.push_back(Output::Audit(event)),
             }
         }
-    }
-
-    fn submit(&mut self, mono: Instant, origin: Origin, command: Command) {
-        let commit = self.committer.submit(mono, origin, command);
-        self.outputs.push_back(Output::Store(commit));
     }
 }
 

@@ -12,11 +12,27 @@ pub enum Protection {
     WindowGuard,
     /// Concurrency adapts to the upstream. Without it nothing bounds the requests in flight.
     AdaptiveLimit,
+    /// Retries beyond a budget are put on a floor of one a second and process. Without it nothing but backoff postpones them.
+    RetryBudget,
+    /// Sending stops where most answers are failures. Without it, it goes on.
+    Breaker,
+    /// Backoff is drawn between zero and its bound. Without it, it is the bound.
+    Jitter,
+    /// An answer without a record shows a variant only if all versions agree on it. Without it, it shows this version's.
+    VersionAgreement,
 }
 
 impl Protection {
     /// All protections.
-    pub const ALL: [Self; 3] = [Self::StableKey, Self::WindowGuard, Self::AdaptiveLimit];
+    pub const ALL: [Self; 7] = [
+        Self::StableKey,
+        Self::WindowGuard,
+        Self::AdaptiveLimit,
+        Self::RetryBudget,
+        Self::Breaker,
+        Self::Jitter,
+        Self::VersionAgreement,
+    ];
 
     /// The name on the command line and in reports.
     pub const fn name(self) -> &'static str {
@@ -24,6 +40,10 @@ impl Protection {
             Self::StableKey => "stable-key",
             Self::WindowGuard => "window-guard",
             Self::AdaptiveLimit => "adaptive-limit",
+            Self::RetryBudget => "retry-budget",
+            Self::Breaker => "breaker",
+            Self::Jitter => "jitter",
+            Self::VersionAgreement => "version-agreement",
         }
     }
 

@@ -9,34 +9,69 @@
 //! * `GRANT-2`: a grant is recorded in the same commit as the treated exposure, never without it.
 //! * `GRANT-3`: `admitted == pending + claimed + delivered + rejected + parked`, after every command.
 //! * `GRANT-5`: a stale fence schedules nothing; a receipt counts under any fence.
+//! * `LOAD-1`: a claim is given no more than the fleet's limit leaves; see [`Fleet`].
+//!
+//! An *epoch* is a stretch in which the store has lost no acknowledged commit. Whoever restores a store, or promotes a
+//! replica, begins another one ([`Image::begin_epoch`]): what the lost commits may have sent is then in doubt.
 //!
 //! Read next: `tests/store.rs`, where a small model says the same once more.
 
+mod fleet;
 mod image;
 
 use std::time::Duration;
 
+pub use self::fleet::{Fleet, FleetLimits, Hold, Load};
 pub use self::image::{Counts, Image, Saved};
 use crate::classify::{AnswerClass, Doubt, ParkReason};
 use crate::experiment::VariantIndex;
 use crate::identity::{GrantId, UserHandle};
 use crate::time::WallTime;
 
-/// Which claim of a grant is meant; each claim has a higher one than the claim before.
+/// A stretch in which the store has lost no acknowledged commit, numbered from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fence(pub u32);
+pub struct Epoch(pub u32);
+
+/// Which claim of a grant is meant; each claim has a higher one than the claim before. A claim that the store has lost
+/// belongs to an earlier epoch, so that its number can be used again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fence {
+    /// The store's epoch at the claim.
+    pub epoch: Epoch,
+    /// The how-manieth claim of the grant.
+    pub claim: u32,
+}
+
+/// Stands for a lineage with its hash mode and secret, and tells nothing about the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineageId(pub [u8; 16]);
+
+/// Stands for one version of a lineage's experiment: for all in it that decides about a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VersionId(pub [u8; 16]);
 
 /// One atomic command.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Command {
-    /// Reads what a starting process must know.
-    Open,
+    /// Registers a version, and reads what a starting process must know.
+    Open(Open),
     /// Records an assignment, its exposure and its grant, if the user has none.
     Admit(Admit),
+    /// Reads a user's record.
+    Find(UserHandle),
     /// Takes due grants for sending. Its commit is the durable intent to send.
     Claim(Claim),
     /// Records what came of a claimed grant.
     Settle(Settle),
+}
+
+/// See [`Command::Open`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Open {
+    /// Whose store it must be.
+    pub lineage: LineageId,
+    /// What the process runs.
+    pub version: VersionId,
 }
 
 /// See [`Command::Admit`].
@@ -46,6 +81,8 @@ pub struct Admit {
     pub user: UserHandle,
     /// The variant, if none is recorded.
     pub variant: VariantIndex,
+    /// The experiment's generation, recorded with the exposure.
+    pub generation: u8,
     /// The grant, if that variant is a treatment.
     pub grant: Option<GrantIntent>,
 }
@@ -64,6 +101,8 @@ pub struct GrantIntent {
 pub struct Claim {
     /// No more than this many: the claimer's free slots.
     pub limit: u16,
+    /// What the fleet may do together.
+    pub fleet: FleetLimits,
     /// For how long nobody else may claim them.
     pub lease: Duration,
     /// An empty buffer that the reply is written to, so that claiming need not allocate.
@@ -81,6 +120,10 @@ pub struct Settle {
     pub fence: Fence,
     /// What came of it.
     pub settlement: Settlement,
+    /// What the attempt tells of the service's load.
+    pub load: Load,
+    /// For how long the service asks the whole fleet to send nothing.
+    pub pause: Duration,
 }
 
 /// What came of a claimed grant.
@@ -97,15 +140,26 @@ pub enum Settlement {
         /// The last answer, if there was one.
         answer: Option<AnswerClass>,
     },
-    /// It is due again `after` this commit, by the store's clock.
+    /// It was sent, and is due again `after` this commit, by the store's clock.
     Again {
         /// How long it waits.
         after: Duration,
         /// Whether any attempt may have been applied.
         doubt: Doubt,
     },
-    /// It was claimed and not sent.
-    Released,
+    /// It was tried, and no byte of the request left: it is due again `after` this commit. It counts as an attempt, and starts no
+    /// key's window.
+    Unsent {
+        /// How long it waits.
+        after: Duration,
+    },
+    /// Nothing with an effect was sent under this claim: it is due again `after` this commit, and nothing else has changed.
+    Released {
+        /// How long it waits.
+        after: Duration,
+    },
+    /// A read has proved that no attempt was applied: it is due at once, and no longer in doubt.
+    Absent,
 }
 
 /// A claimed grant, as its claimer needs it.
@@ -119,12 +173,17 @@ pub struct ClaimedGrant {
     pub units: u32,
     /// This claim.
     pub fence: Fence,
-    /// Claims so far, this one included.
+    /// Sends so far, the one that this claim is for included.
     pub attempts: u32,
     /// Whether an earlier attempt may have been applied.
     pub doubt: Doubt,
-    /// When the earliest attempt was claimed that may have been applied, or this one: the start of the key's window.
+    /// When the earliest attempt was claimed that the service may have seen, or this one: the start of the key's window.
+    /// [`WallTime::UNIX_EPOCH`] if that is not known.
     pub first_sent_at: WallTime,
+    /// No earlier claim's holder has passed its guards after this time.
+    pub sent_until: WallTime,
+    /// When this claim was committed.
+    pub claimed_at: WallTime,
     /// Until when nobody else may claim it.
     pub lease_until: WallTime,
 }
@@ -136,8 +195,10 @@ pub enum Reply {
     Committed {
         /// The store's time at the commit.
         at: WallTime,
-        /// The result.
-        result: Committed,
+        /// How many versions of the experiment have ever been opened.
+        versions: u16,
+        /// The results, in the order of the commands.
+        results: Vec<Committed>,
     },
     /// It was not done and will not be.
     Refused,
@@ -145,31 +206,44 @@ pub enum Reply {
     Unknown,
 }
 
-/// The result of a command.
+/// The result of a command. `due_at` is when a claim could be given something, whoever asks; [`WallTime::MAX`] if never.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Committed {
     /// To [`Command::Open`].
     Opened {
-        /// When the next grant is due; [`WallTime::MAX`] if none.
+        /// See above.
         due_at: WallTime,
+        /// All versions that were ever opened, in order.
+        versions: Vec<VersionId>,
     },
+    /// To [`Command::Open`]: the store belongs to another lineage, or to another mode or secret of this one.
+    Foreign,
     /// To [`Command::Admit`].
     Admitted {
         /// The record that was made or found.
         record: Admitted,
-        /// When the next grant is due, anybody's; [`WallTime::MAX`] if none.
+        /// See above.
+        due_at: WallTime,
+    },
+    /// To [`Command::Find`].
+    Found {
+        /// The record, if there is one.
+        record: Option<Admitted>,
+        /// See above.
         due_at: WallTime,
     },
     /// To [`Command::Claim`].
     Claimed {
         /// The claimed grants.
         grants: Vec<ClaimedGrant>,
-        /// When the next grant is due; [`WallTime::MAX`] if none.
+        /// See above.
         due_at: WallTime,
+        /// What held more of them back.
+        hold: Option<Hold>,
     },
     /// To [`Command::Settle`].
     Settled {
-        /// When the next grant is due; [`WallTime::MAX`] if none.
+        /// See above.
         due_at: WallTime,
     },
 }
@@ -181,6 +255,8 @@ pub struct Admitted {
     pub variant: VariantIndex,
     /// Whether this command made the record.
     pub first: First,
+    /// The experiment's generation at the first exposure.
+    pub generation: u8,
     /// The grant's state, if the user has one.
     pub grant: Option<GrantState>,
 }
@@ -218,12 +294,13 @@ pub struct Evidence {
     pub reason: ParkReason,
     /// The last answer, if there was one.
     pub answer: Option<AnswerClass>,
-    /// Claims.
+    /// Sends.
     pub attempts: u32,
-    /// When the first attempt that may have been applied was claimed.
+    /// When the first attempt that the service may have seen was claimed; [`WallTime::UNIX_EPOCH`] if that is not known,
+    /// [`WallTime::MAX`] if there was none.
     pub first_sent_at: WallTime,
-    /// When the last attempt was claimed.
-    pub last_sent_at: WallTime,
+    /// No attempt was sent after this time; one that was may have been applied later, by the request's lifetime.
+    pub sent_until: WallTime,
     /// When it was parked.
     pub parked_at: WallTime,
 }

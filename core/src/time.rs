@@ -91,14 +91,16 @@ impl Add<Duration> for WallTime {
 pub struct Now {
     /// The process's monotonic clock: deadlines, pauses, windows of the breaker.
     pub mono: Instant,
-    /// An upper bound of the store's durable clock: key windows and leases. See [`StoreClock`].
+    /// An upper bound of the true time, worked out from the store's durable clock: key windows and leases. See
+    /// [`StoreClock`].
     pub store_upper: WallTime,
 }
 
-/// Bounds the store's durable clock from above without reading any wall clock.
+/// Bounds the true time from above by the store's durable clock, without reading any wall clock.
 ///
 /// The bound is the store's time in its last reply, plus the monotonic time since that request was *sent* (the reply's
-/// time was taken after the sending, so this can only overestimate), plus the declared error of the store's clock.
+/// time was taken after the sending, so this can only overestimate), plus the declared error of the store's clock, which may
+/// have been behind by as much.
 ///
 /// Replies may overtake each other, and the store's clock may have been stepped between two of them. Of two that were
 /// under way at once, the one with the later store time was taken last, so an earlier one never replaces it.

@@ -1,12 +1,13 @@
 //! Goal: the classification table says what the protocol promises, in every one of its cells.
 //!
 //! Method: the whole table (capability × answer × doubt) is compared with a second one, written as text from the
-//! protocol and not from the code, and again with the rules that every row must keep. `AnswerClass::of` is walked over
+//! protocol and not from the code, and again with the rules that every row must keep; so are the answers to reads. `AnswerClass::of` is walked over
 //! every status code with both bodies, and over every way to end without a status.
 
 use std::time::Duration;
 
-use hookproof_core::classify::{Action, AnswerClass, Applied, Classification, Doubt, ParkReason, RetryCause, classify};
+use hookproof_core::classify::{Action, AnswerClass, Applied, Classification, Doubt, ParkReason, RetryCause};
+use hookproof_core::classify::{classify, classify_read};
 use hookproof_core::upstream::{Answer, Body, Capability, Lost, NotSent};
 
 const CAPABILITIES: [(&str, Capability); 4] = [
@@ -16,19 +17,18 @@ const CAPABILITIES: [(&str, Capability); 4] = [
     ("none", Capability::None),
 ];
 
-const DOUBTS: [Doubt; 2] = [Doubt::Clear, Doubt::InDoubt];
-
 /// Answer, what it says of the effect, and what follows when nothing is in doubt; then what follows in doubt for the two
 /// capabilities that may repeat, for `read-back` and for `none`. An effect with `?` raises doubt itself, so its first
 /// column depends on the capability: `repeat` stands for the three columns on its right.
 const TABLE: &str = "
     NotSent      no   retry          retry          read-back        park:not-repeatable
-    Throttled    no   throttled      throttled      read-back        park:not-repeatable
+    Throttled    no   retry          retry          read-back        park:not-repeatable
     BadRequest   no   reject         park:refused   park:refused     park:refused
+    NotFound     no   reject         park:refused   park:refused     park:refused
     Refused      no   reject         park:refused   park:refused     park:refused
     Unauthorised no   pause          pause          pause            pause
     KeyMismatch  no   park:mismatch  park:mismatch  park:mismatch    park:mismatch
-    InProgress   ?    repeat         in-progress    read-back        park:not-repeatable
+    InProgress   ?    repeat         retry          read-back        park:not-repeatable
     Timeout      ?    repeat         retry          read-back        park:not-repeatable
     Broken       ?    repeat         retry          read-back        park:not-repeatable
     Unproven     ?    repeat         retry          read-back        park:not-repeatable
@@ -43,22 +43,30 @@ fn cells() -> impl Iterator<Item = (&'static str, Capability, AnswerClass, Doubt
     CAPABILITIES.into_iter().flat_map(|(name, capability)| {
         AnswerClass::ALL
             .into_iter()
-            .flat_map(move |answer| DOUBTS.into_iter().map(move |doubt| (name, capability, answer, doubt)))
+            .flat_map(move |answer| Doubt::ALL.into_iter().map(move |doubt| (name, capability, answer, doubt)))
     })
 }
 
 fn action(word: &str) -> Action {
     match word {
-        "retry" => Action::Retry(RetryCause::Transient),
-        "throttled" => Action::Retry(RetryCause::Throttled),
-        "in-progress" => Action::Retry(RetryCause::InProgress),
+        "retry" => Action::Retry,
         "reject" => Action::Reject,
         "pause" => Action::PauseLane,
         "deliver" => Action::Deliver,
         "read-back" => Action::ReadBack,
         "park:not-repeatable" => Action::Park(ParkReason::NotRepeatable),
         "park:refused" => Action::Park(ParkReason::RefusedInDoubt),
+        "park:not-readable" => Action::Park(ParkReason::NotReadable),
         "park:mismatch" => Action::Park(ParkReason::KeyMismatch),
+        unknown => panic!("the table holds an unknown word: {unknown}"),
+    }
+}
+
+fn applied(word: &str) -> Applied {
+    match word {
+        "no" => Applied::No,
+        "?" => Applied::Maybe,
+        "yes" => Applied::Yes,
         unknown => panic!("the table holds an unknown word: {unknown}"),
     }
 }
@@ -81,11 +89,7 @@ fn expected(name: &str, answer: AnswerClass, doubt: Doubt) -> Classification {
         _ => 5,
     };
     let word = if doubt == Doubt::Clear && row[2] != "repeat" { row[2] } else { row[column] };
-    let applied = match row[1] {
-        "no" => Applied::No,
-        "?" => Applied::Maybe,
-        _ => Applied::Yes,
-    };
+    let applied = applied(row[1]);
     Classification { applied, action: action(word) }
 }
 
@@ -100,7 +104,7 @@ fn every_cell_is_that_of_the_written_table() {
         );
         cell_count += 1;
     }
-    assert_eq!(cell_count, 4 * 15 * 2);
+    assert_eq!(cell_count, 4 * 16 * 2);
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn a_rejection_says_that_nothing_was_applied_and_a_delivery_that_it_was() {
         match row.action {
             Action::Reject => assert_eq!(row.applied, Applied::No, "{name} × {answer:?}"),
             Action::Deliver => assert_eq!(row.applied, Applied::Yes, "{name} × {answer:?}"),
-            Action::Retry(_) | Action::PauseLane | Action::ReadBack | Action::Park(_) => {
+            Action::Retry | Action::PauseLane | Action::ReadBack | Action::Park(_) => {
                 assert_ne!(row.applied, Applied::Yes, "{name} × {answer:?} has proof and does not deliver");
             }
         }
@@ -133,7 +137,7 @@ fn nothing_is_repeated_that_may_have_been_applied_where_repeating_is_not_safe() 
         let may_be_applied = doubt == Doubt::InDoubt || row.applied == Applied::Maybe;
         let is_unsafe = matches!(capability, Capability::ReadBack { .. } | Capability::None);
         if may_be_applied && is_unsafe {
-            assert!(!matches!(row.action, Action::Retry(_)), "GRANT-1: {name} × {answer:?} × {doubt:?} is repeated");
+            assert!(row.action != Action::Retry, "GRANT-1: {name} × {answer:?} × {doubt:?} is repeated");
         }
     }
 }
@@ -166,6 +170,60 @@ fn only_412_means_one_thing_to_one_capability_and_another_to_the_rest() {
     }
 }
 
+/// What an answer to a read says of a grant in doubt, and what follows: only a record or its proven absence decides anything.
+const READ_TABLE: &str = "
+    NotSent      ?    read-back
+    Timeout      ?    read-back
+    Broken       ?    read-back
+    Receipt      yes  deliver
+    Unproven     ?    read-back
+    Redirect     ?    read-back
+    BadRequest   ?    park:not-readable
+    NotFound     no   retry
+    Unauthorised ?    pause
+    InProgress   ?    read-back
+    Exists       ?    park:not-readable
+    KeyMismatch  ?    park:not-readable
+    Throttled    ?    read-back
+    Refused      ?    park:not-readable
+    Unavailable  ?    read-back
+    ServerError  ?    read-back
+";
+
+#[test]
+fn every_answer_to_a_read_is_that_of_the_written_table() {
+    let rows: Vec<Vec<&str>> = READ_TABLE
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .filter(|row: &Vec<_>| !row.is_empty())
+        .collect();
+    assert_eq!(rows.len(), AnswerClass::ALL.len());
+    for (answer, row) in AnswerClass::ALL.into_iter().zip(rows) {
+        assert_eq!(row[0], format!("{answer:?}"), "in the order of the classes");
+        let expected = Classification { applied: applied(row[1]), action: action(row[2]) };
+        assert_eq!(classify_read(answer), expected, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_read_neither_rejects_nor_delivers_nor_clears_without_proof() {
+    for answer in AnswerClass::ALL {
+        let row = classify_read(answer);
+        assert_ne!(row.action, Action::Reject, "GRANT-3: {answer:?}");
+        assert_eq!(row.action == Action::Deliver, row.applied == Applied::Yes, "{answer:?}");
+        assert_eq!(row.action == Action::Retry, row.applied == Applied::No, "GRANT-1: {answer:?}");
+    }
+}
+
+#[test]
+fn a_retry_is_throttled_or_in_progress_exactly_where_the_service_says_so() {
+    for answer in AnswerClass::ALL {
+        let cause = RetryCause::of(answer);
+        assert_eq!(cause == RetryCause::Throttled, answer == AnswerClass::Throttled, "{answer:?}");
+        assert_eq!(cause == RetryCause::InProgress, answer == AnswerClass::InProgress, "{answer:?}");
+    }
+}
+
 fn status(code: u16, body: Body) -> Answer {
     Answer::Status { code, body, retry_after: None }
 }
@@ -176,7 +234,7 @@ fn class_of_status(code: u16, body: Body) -> AnswerClass {
         (400, AnswerClass::BadRequest),
         (401, AnswerClass::Unauthorised),
         (403, AnswerClass::Unauthorised),
-        (404, AnswerClass::BadRequest),
+        (404, AnswerClass::NotFound),
         (408, AnswerClass::Timeout),
         (409, AnswerClass::InProgress),
         (412, AnswerClass::Exists),

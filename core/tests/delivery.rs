@@ -2,32 +2,34 @@
 //! the quota service do, and wherever the process ends.
 //!
 //! Method: whole hooks on the bench of `support`, with scripted failures. Crash tests end the process after each message
-//! in turn. Each protection is also taken away, to see that the test would notice. A last property draws storms at random
-//! and asks for the calm after them.
+//! in turn. Each protection is also taken away, to see that the test would notice. `storms.rs` draws its failures at random.
 
 #![expect(clippy::unchecked_time_subtraction, reason = "differences of constants that are in order")]
 
+#[expect(dead_code, reason = "what only storms and whole processes need")]
 mod support;
 
 use std::time::Duration;
 
-use hookproof_core::admission::{VisitAnswer, VisitToken};
+use hookproof_core::admission::VisitAnswer;
 use hookproof_core::audit::AuditEvent;
 use hookproof_core::classify::{AnswerClass, Doubt, ParkReason};
+use hookproof_core::committer::CommitterConfig;
 use hookproof_core::delivery::config::{ConfigError, DeliveryConfig};
 use hookproof_core::experiment::VariantIndex;
-use hookproof_core::hook::{Hook, Input, Output};
+use hookproof_core::hook::{Hook, HookConfig, HookConfigError};
 use hookproof_core::identity::UserHandle;
 use hookproof_core::protection::{Protection, Protections};
-use hookproof_core::store::{Admitted, Command, Committed, First, GrantState, Reply};
-use hookproof_core::time::{Instant, WallTime};
-use hookproof_core::upstream::{Answer, Body, Capability, NotSent};
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed};
+use hookproof_core::store::{First, GrantState};
+use hookproof_core::time::Instant;
+use hookproof_core::upstream::{Answer, Ask, Body, Capability, NotSent};
 
-use support::{Bench, Fate, Handling, TIMED_OUT, WITH_KEYS, config, everyone_is_treated, status, status_after};
+use support::{
+    Bench, Fate, Handling, STORE_ORIGIN, TIMED_OUT, WITH_KEYS, config, everyone_is_treated, only, status, status_after,
+};
 
+/// How long an idle process waits before it looks again.
+const SWEEP: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -108,13 +110,13 @@ fn a_timeout_is_repeated_with_the_same_key_until_a_receipt_comes() {
     assert_eq!(sends.iter().map(|request| request.attempt).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert!(sends.iter().all(|request| request.key == request.grant), "GRANT-1: one key for all attempts");
     assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1));
-    assert_eq!(bench.deadline(0), None, "nothing is left to do");
+    assert!(is_idle(&bench, 0), "nothing is left to do");
 }
 
 #[test]
 fn in_doubt_nothing_is_sent_that_could_execute_after_the_window() {
-    // A key lasts 600 s, a request 5 s, the store's clock errs by half a second: 594.5 s after the claim it is over.
-    for (pause_s, sends) in [(594, 2), (595, 1)] {
+    // A key lasts 600 s, a request 5 s, the store's clock errs by half a second to either side: 594 s after the claim it is over.
+    for (pause_s, sends) in [(593, 2), (594, 1)] {
         let mut bench = bench_in_doubt(Capability::IdempotencyKey { ttl: Duration::from_secs(600) });
         bench.crash(0);
         bench.freeze_for(Duration::from_secs(pause_s));
@@ -168,9 +170,9 @@ fn nothing_is_sent_under_a_lease_that_may_be_over() {
 
 #[test]
 fn a_lease_that_the_clocks_error_eats_up_is_refused() {
-    let config = config(WITH_KEYS);
-    let hook = Hook::new(everyone_is_treated(), config, Duration::from_secs(25));
-    assert_eq!(hook.map(|_| ()), Err(ConfigError::Lease));
+    let delivery = DeliveryConfig { clock_error: Duration::from_secs(25), ..config(WITH_KEYS) };
+    let hook = Hook::new(only(everyone_is_treated()), HookConfig { delivery, committer: CommitterConfig::default() });
+    assert_eq!(hook.map(|_| ()), Err(HookConfigError::Delivery(ConfigError::Lease)));
 }
 
 #[test]
@@ -202,16 +204,22 @@ fn retry_after_is_believed_for_an_hour_and_no_longer() {
 }
 
 #[test]
-fn another_process_does_not_repeat_a_request_before_its_retry_after() {
+fn a_retry_after_that_one_process_heard_holds_the_other_too() {
     let mut bench = Bench::new(config(WITH_KEYS), 2);
     bench.service.script.push_back(Handling::Answer(status_after(429, 2 * MINUTE)));
     bench.visit(0, 0);
     bench.run_for(SECOND);
     bench.visit(1, 1);
     bench.run_for(2 * MINUTE - SECOND - Duration::from_nanos(1));
-    assert_eq!((bench.sends_of(0).len(), bench.sends_of(1).len()), (1, 1));
+    assert_eq!((bench.sends_of(0).len(), bench.sends_of(1).len()), (1, 0));
     bench.run_for(BACKOFF_CAP);
     assert_eq!(bench.count(2, GrantState::Delivered), 2);
+}
+
+/// Whether a process has nothing to do but look again after five minutes.
+fn is_idle(bench: &Bench, process: usize) -> bool {
+    let now = Instant::ORIGIN + bench.now();
+    bench.deadline(process).is_some_and(|at| at > now + MINUTE && at <= now + SWEEP)
 }
 
 #[test]
@@ -219,7 +227,7 @@ fn any_visit_tells_a_survivor_of_what_a_process_that_died_for_good_has_left() {
     let mut bench = Bench::new(config(WITH_KEYS), 2);
     bench.visit(1, 5);
     bench.run_for(MINUTE);
-    assert_eq!(bench.deadline(1), None, "the survivor knows of nothing to do");
+    assert!(is_idle(&bench, 1), "the survivor knows of nothing to do");
     bench.holds_sends = true;
     bench.visit(0, 0);
     bench.settle_down();
@@ -326,8 +334,7 @@ fn a_probe_that_finds_nothing_due_leaves_the_breaker_ready_to_probe() {
 fn an_empty_retry_budget_postpones_to_one_a_second_and_drops_none() {
     let mut config = config(WITH_KEYS);
     config.retry_budget = 28;
-    config.max_in_flight = 16;
-    config.initial_in_flight = 16;
+    (config.fleet.initial_in_flight, config.fleet.max_in_flight) = (16, 16);
     let mut bench = Bench::new(config, 1);
     bench.service.script = [Handling::Answer(status(503)); 12].into();
     bench.visit_all(0, 12);
@@ -342,13 +349,13 @@ fn an_empty_retry_budget_postpones_to_one_a_second_and_drops_none() {
 #[test]
 fn the_effect_cap_holds_back_says_so_once_and_drops_none() {
     let mut config = config(WITH_KEYS);
-    config.effects_per_minute = 5;
+    config.fleet.effects_per_minute = 5;
     let mut bench = Bench::new(config, 1);
     bench.freeze_for(10 * SECOND);
     bench.visit_all(0, 12);
     bench.run_for(50 * SECOND - Duration::from_nanos(1));
     assert_eq!(bench.sends.len(), 5);
-    let until = Instant::ORIGIN + MINUTE;
+    let until = STORE_ORIGIN + MINUTE;
     let capped = |event: &AuditEvent| matches!(event, AuditEvent::EffectCapReached { .. });
     assert_eq!(bench.event_count(capped), 1);
     assert!(bench.events.contains(&AuditEvent::EffectCapReached { until }));
@@ -361,7 +368,7 @@ fn the_effect_cap_holds_back_says_so_once_and_drops_none() {
 #[test]
 fn a_pause_is_not_taken_for_the_effect_cap() {
     let mut config = config(WITH_KEYS);
-    config.effects_per_minute = 1;
+    config.fleet.effects_per_minute = 1;
     let mut bench = Bench::new(config, 1);
     bench.service.script.push_back(Handling::Answer(status_after(429, 10 * MINUTE)));
     bench.visit_all(0, 2);
@@ -371,7 +378,7 @@ fn a_pause_is_not_taken_for_the_effect_cap() {
         .iter()
         .filter_map(|event| if let AuditEvent::EffectCapReached { until } = event { Some(*until) } else { None })
         .collect();
-    assert_eq!(named, [Instant::ORIGIN + MINUTE], "the cap names the end of its own minute");
+    assert_eq!(named, [STORE_ORIGIN + MINUTE], "the cap names the end of its own minute");
 }
 
 #[test]
@@ -417,19 +424,16 @@ fn a_refusal_rejects_a_clear_grant_and_parks_one_in_doubt() {
 
 #[test]
 fn without_any_means_against_doubles_a_grant_in_doubt_is_parked_at_once() {
-    for capability in [Capability::None, Capability::ReadBack { lag: SECOND }] {
-        let mut bench = bench_in_doubt(capability);
-        bench.run_for(HOUR);
-        assert_eq!((bench.sends.len(), bench.service.applied(0)), (1, 1), "{capability:?}");
-        assert_eq!(parked(&bench), (ParkReason::NotRepeatable, Some(AnswerClass::Timeout)), "{capability:?}");
-    }
+    let mut bench = bench_in_doubt(Capability::None);
+    bench.run_for(HOUR);
+    assert_eq!((bench.sends.len(), bench.service.applied(0)), (1, 1));
+    assert_eq!(parked(&bench), (ParkReason::NotRepeatable, Some(AnswerClass::Timeout)));
 }
 
 #[test]
 fn what_a_crash_left_in_doubt_is_parked_for_the_reason_that_its_service_gives() {
     for (capability, reason) in [
         (Capability::None, ParkReason::NotRepeatable),
-        (Capability::ReadBack { lag: SECOND }, ParkReason::NotRepeatable),
         (Capability::IdempotencyKey { ttl: SECOND }, ParkReason::WindowClosed),
     ] {
         let mut bench = bench(capability);
@@ -442,6 +446,59 @@ fn what_a_crash_left_in_doubt_is_parked_for_the_reason_that_its_service_gives() 
         assert_eq!(parked(&bench), (reason, None), "{capability:?}");
         assert_eq!(bench.sends.len(), 1);
     }
+}
+
+/// A service that shows what it applied a second late.
+const READABLE: Capability = Capability::ReadBack { lag: SECOND };
+/// From a settlement in doubt until absence is proof: a request's lifetime, the clock's error and the lag.
+const PROVABLE_AFTER: Duration = Duration::from_millis(6_500);
+
+#[test]
+fn a_grant_in_doubt_is_read_back_as_soon_as_absence_would_be_proof_and_delivered_by_what_is_found() {
+    let mut bench = bench_in_doubt(READABLE);
+    bench.run_for(PROVABLE_AFTER - Duration::from_nanos(1));
+    assert_eq!(bench.sends.len(), 1, "GRANT-1: too early to read, and never to repeat");
+    bench.run_for(SECOND);
+    assert_eq!(bench.sends_of(0).iter().map(|request| request.ask).collect::<Vec<_>>(), [Ask::Apply, Ask::Read]);
+    assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1));
+}
+
+#[test]
+fn a_grant_that_a_read_proves_absent_is_sent_once_more() {
+    let mut bench = bench(READABLE);
+    bench.service.script.push_back(Handling::Answer(TIMED_OUT));
+    bench.visit(0, 0);
+    bench.run_for(MINUTE);
+    let sends = bench.sends_of(0);
+    let asks: Vec<_> = sends.iter().map(|request| (request.ask, request.attempt)).collect();
+    assert_eq!(asks, [(Ask::Apply, 1), (Ask::Read, 2), (Ask::Apply, 2)]);
+    assert_eq!(bench.event_count(|event| matches!(event, AuditEvent::Absent { .. })), 1);
+    assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1));
+}
+
+#[test]
+fn a_read_that_tells_nothing_is_repeated_and_one_that_is_refused_for_good_parks() {
+    let mut bench = bench_in_doubt(READABLE);
+    bench.service.script = [Handling::Answer(TIMED_OUT), Handling::Answer(status(503))].into();
+    bench.run_for(MINUTE);
+    assert_eq!(bench.sends_of(0).iter().filter(|request| request.ask == Ask::Read).count(), 3);
+    assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1));
+
+    let mut unreadable = bench_in_doubt(READABLE);
+    unreadable.service.otherwise = Handling::Answer(status(405));
+    unreadable.run_for(HOUR);
+    assert_eq!(parked(&unreadable), (ParkReason::NotReadable, Some(AnswerClass::Refused)));
+    assert_eq!(unreadable.sends.len(), 2);
+}
+
+#[test]
+fn bad_credentials_at_a_read_pause_the_lane_and_decide_nothing() {
+    let mut bench = bench_in_doubt(READABLE);
+    bench.service.script = [Handling::Answer(status(401))].into();
+    bench.run_for(MINUTE);
+    assert_eq!((bench.sends.len(), bench.state(0)), (2, Some(GrantState::Pending)));
+    bench.run_for(MINUTE);
+    assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1));
 }
 
 #[test]
@@ -467,13 +524,13 @@ fn what_never_left_is_repeated_under_every_capability() {
 }
 
 #[test]
-fn a_visit_that_the_store_refuses_is_provisional_and_no_exposure() {
-    for fate in [Fate::Refused, Fate::CommandLost] {
+fn a_visit_that_the_store_refuses_or_twice_leaves_open_is_provisional_and_no_exposure() {
+    for fates in [vec![Fate::Refused], vec![Fate::CommandLost; 2]] {
         let mut bench = bench(WITH_KEYS);
-        bench.admit_fates.push_back(fate);
+        bench.admit_fates = fates.into();
         bench.visit(0, 0);
         bench.run_for(HOUR);
-        assert_eq!(bench.answers, [VisitAnswer::Provisional { variant: VariantIndex::new(0) }]);
+        assert_eq!(bench.answers, [VisitAnswer::Provisional { variant: VariantIndex::new(1) }]);
         assert_eq!(bench.image.variant(UserHandle(0)), None, "fail closed");
         assert_eq!(bench.event_count(|event| matches!(event, AuditEvent::Exposed { .. })), 0);
         assert_eq!(bench.sends.len(), 0, "GRANT-2");
@@ -484,13 +541,28 @@ fn a_visit_that_the_store_refuses_is_provisional_and_no_exposure() {
 }
 
 #[test]
-fn a_grant_whose_admission_was_not_acknowledged_is_delivered_without_another_visit() {
-    let mut bench = bench(WITH_KEYS);
-    bench.admit_fates.push_back(Fate::ReplyLost);
-    bench.visit(0, 0);
-    bench.run_for(MINUTE);
-    assert_eq!(bench.answers, [VisitAnswer::Provisional { variant: VariantIndex::new(0) }]);
-    assert_eq!(bench.state(0), Some(GrantState::Delivered), "GRANT-3: nobody else will wake for it");
+fn a_visit_whose_admission_was_not_acknowledged_is_answered_by_reading_it_back() {
+    for (fate, first) in [(Fate::ReplyLost, First::Known), (Fate::CommandLost, First::Exposure)] {
+        let mut bench = bench(WITH_KEYS);
+        bench.admit_fates.push_back(fate);
+        bench.visit(0, 0);
+        bench.run_for(MINUTE);
+        let grant = Some(GrantState::Pending);
+        assert_eq!(bench.answers, [VisitAnswer::Recorded { variant: VariantIndex::new(1), first, grant }], "{fate:?}");
+        assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1));
+    }
+}
+
+#[test]
+fn a_grant_whose_admission_was_never_acknowledged_is_delivered_without_another_visit() {
+    for second in [Fate::Refused, Fate::CommandLost, Fate::ReplyLost] {
+        let mut bench = bench(WITH_KEYS);
+        bench.admit_fates = [Fate::ReplyLost, second, second].into();
+        bench.visit(0, 0);
+        bench.run_for(MINUTE);
+        assert_eq!(bench.answers, [VisitAnswer::Provisional { variant: VariantIndex::new(1) }]);
+        assert_eq!(bench.state(0), Some(GrantState::Delivered), "GRANT-3: nobody else will wake for it: {second:?}");
+    }
 }
 
 #[test]
@@ -502,7 +574,7 @@ fn a_visit_wakes_an_idle_process_for_a_grant_that_another_left_behind() {
     bench.settle_down();
     bench.crash(0);
     bench.holds_sends = false;
-    assert_eq!(bench.deadline(1), None, "the second process knows of nothing");
+    assert!(is_idle(&bench, 1), "the second process knows of nothing");
     bench.visit(1, 0);
     bench.run_for(MINUTE);
     assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1));
@@ -518,8 +590,21 @@ fn a_settlement_goes_to_the_store_until_it_sticks() {
     assert!(bench.settle_fates.is_empty());
     assert_eq!((bench.sends.len(), bench.service.applied(0)), (1, 1));
     assert_eq!(bench.event_count(|event| matches!(event, AuditEvent::Delivered { .. })), 1);
-    bench.run_for(HOUR);
-    assert_eq!(bench.deadline(0), None);
+    bench.run_for(MINUTE);
+    assert!(is_idle(&bench, 0));
+}
+
+#[test]
+fn an_idle_process_finds_what_another_left_behind_though_nobody_visits() {
+    let mut bench = Bench::new(config(WITH_KEYS), 2);
+    bench.settle_down();
+    bench.holds_sends = true;
+    bench.visit(0, 0);
+    bench.settle_down();
+    bench.crash(0);
+    bench.holds_sends = false;
+    bench.run_for(SWEEP + LEASE + MINUTE);
+    assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1), "GRANT-3");
 }
 
 #[test]
@@ -591,35 +676,6 @@ fn what_an_unacknowledged_claim_took_comes_back_when_its_lease_ends() {
     assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1));
 }
 
-#[test]
-fn an_open_that_fails_late_does_not_let_a_second_claim_go_out_beside_the_first() {
-    let at = Instant::ORIGIN + MINUTE;
-    let mut hook = Hook::new(everyone_is_treated(), config(WITH_KEYS), SECOND).expect("the settings fit");
-    let mut commits = Vec::new();
-    let mut feed = |hook: &mut Hook, input| {
-        hook.handle_input(at, input);
-        commits.extend(std::iter::from_fn(|| hook.poll_output()).filter_map(|output| match output {
-            Output::Store(commit) => Some(commit),
-            Output::Answer(..) | Output::Send(_) | Output::Audit(_) => None,
-        }));
-        commits.last().map(|commit| commit.ticket).expect("something was submitted")
-    };
-    let open = feed(&mut hook, Input::Started);
-    let visit = Input::Visit { visit: VisitToken(0), user: UserHandle(0), user_id: b"user-0" };
-    let admit = feed(&mut hook, visit);
-    let admitted = Admitted { variant: VariantIndex::new(1), first: First::Exposure, grant: Some(GrantState::Pending) };
-    let reply = Reply::Committed {
-        at: WallTime::UNIX_EPOCH,
-        result: Committed::Admitted { record: admitted, due_at: WallTime::MAX },
-    };
-    feed(&mut hook, Input::Stored { ticket: admit, reply, draw: 0 });
-    feed(&mut hook, Input::Stored { ticket: open, reply: Reply::Refused, draw: 0 });
-    hook.handle_timeout(at + MINUTE);
-    assert_eq!(hook.poll_output(), None, "the claim is still under way");
-    assert_eq!(hook.next_deadline(at + MINUTE), None);
-    assert_eq!(commits.iter().filter(|commit| matches!(commit.command, Command::Claim(_))).count(), 1);
-}
-
 /// Runs one visit, ends the process after `crash_after` messages, starts another, and lets an hour pass. `None` if it all
 /// ended before that.
 fn crashed(config: &DeliveryConfig, handling: Handling, crash_after: u32) -> Option<Bench> {
@@ -661,7 +717,7 @@ fn crash_everywhere(config: &DeliveryConfig) -> (u32, Vec<GrantState>) {
 
 #[test]
 fn a_crash_at_any_step_ends_with_exactly_one_effect() {
-    for capability in [WITH_KEYS, Capability::PutById] {
+    for capability in [WITH_KEYS, Capability::PutById, READABLE] {
         let (applied_max, states) = crash_everywhere(&config(capability));
         assert_eq!(applied_max, 1, "GRANT-1: {capability:?}");
         assert!(states.iter().all(|state| *state == GrantState::Delivered), "{capability:?}: {states:?}");
@@ -670,15 +726,13 @@ fn a_crash_at_any_step_ends_with_exactly_one_effect() {
 
 #[test]
 fn a_crash_at_any_step_ends_with_at_most_one_effect_where_there_are_no_keys() {
-    for capability in [Capability::None, Capability::ReadBack { lag: SECOND }] {
-        let (applied_max, states) = crash_everywhere(&config(capability));
-        assert_eq!(applied_max, 1, "GRANT-1: {capability:?}");
-        assert!(states.contains(&GrantState::Parked), "{capability:?}: some crash leaves a doubt");
-        assert!(
-            states.iter().all(|state| [GrantState::Delivered, GrantState::Parked].contains(state)),
-            "GRANT-3: {capability:?}: {states:?}"
-        );
-    }
+    let (applied_max, states) = crash_everywhere(&config(Capability::None));
+    assert_eq!(applied_max, 1, "GRANT-1");
+    assert!(states.contains(&GrantState::Parked), "some crash leaves a doubt");
+    assert!(
+        states.iter().all(|state| [GrantState::Delivered, GrantState::Parked].contains(state)),
+        "GRANT-3: {states:?}"
+    );
 }
 
 #[test]
@@ -719,7 +773,7 @@ fn two_processes_share_the_work_and_send_nothing_twice() {
     }
     bench.settle_down();
     let senders = |process| bench.held.iter().filter(|(sender, _)| *sender == process).count();
-    assert_eq!((senders(0), senders(1)), (4, 4));
+    assert_eq!(senders(0) + senders(1), 4, "LOAD-1: the limit is the fleet's");
     while !bench.held.is_empty() {
         bench.answer(0, status(200));
     }
@@ -762,129 +816,4 @@ fn store_commands_per_grant_are_bounded_through_a_long_outage() {
     bench.service.otherwise = Handling::Apply;
     bench.run_for(HOUR);
     assert_eq!(bench.count(20, GrantState::Delivered), 20, "LOAD-3");
-}
-
-/// One thing that happens in a storm.
-#[derive(Clone, Debug)]
-enum Transition {
-    Visit { process: usize, user: u64 },
-    Handle(Handling),
-    AdmitFate(Fate),
-    ClaimFate(Fate),
-    SettleFate(Fate),
-    OpenFate(Fate),
-    Crash { process: usize },
-    Start { process: usize },
-    Pause { process: usize },
-    Resume { process: usize },
-    Run(Duration),
-    Step(u8),
-}
-
-const STORM_USER_COUNT: u64 = 8;
-
-fn handling() -> impl Strategy<Value = Handling> {
-    let code = prop::sample::select(vec![202_u16, 301, 400, 401, 404, 408, 409, 418, 422, 429, 500, 503, 504]);
-    let body = prop::sample::select(vec![Body::WellFormed, Body::Malformed]);
-    let retry_after = prop_oneof![Just(None), (0_u64..7_200).prop_map(|seconds| Some(Duration::from_secs(seconds)))];
-    prop_oneof![
-        2 => Just(Handling::ApplyAndLose),
-        2 => Just(Handling::Answer(TIMED_OUT)),
-        1 => Just(Handling::Answer(Answer::NotSent(NotSent::Refused))),
-        4 => (code, body, retry_after).prop_map(|(code, body, retry_after)| {
-            Handling::Answer(Answer::Status { code, body, retry_after })
-        }),
-    ]
-}
-
-fn transition() -> impl Strategy<Value = Transition> {
-    let fate = || prop::sample::select(vec![Fate::Refused, Fate::ReplyLost, Fate::CommandLost]);
-    let process = || 0..2_usize;
-    prop_oneof![
-        6 => (process(), 0..STORM_USER_COUNT).prop_map(|(process, user)| Transition::Visit { process, user }),
-        6 => handling().prop_map(Transition::Handle),
-        1 => fate().prop_map(Transition::OpenFate),
-        1 => fate().prop_map(Transition::AdmitFate),
-        2 => fate().prop_map(Transition::ClaimFate),
-        2 => fate().prop_map(Transition::SettleFate),
-        1 => process().prop_map(|process| Transition::Crash { process }),
-        2 => process().prop_map(|process| Transition::Start { process }),
-        1 => process().prop_map(|process| Transition::Pause { process }),
-        2 => process().prop_map(|process| Transition::Resume { process }),
-        3 => (0_u64..60_000).prop_map(|ms| Transition::Run(Duration::from_millis(ms))),
-        6 => (0..20_u8).prop_map(Transition::Step),
-    ]
-}
-
-fn storm(bench: &mut Bench, transition: &Transition) {
-    match transition {
-        Transition::Visit { process, user } => bench.visit(*process, *user),
-        Transition::Handle(handling) => bench.service.script.push_back(*handling),
-        Transition::OpenFate(fate) => bench.open_fates.push_back(*fate),
-        Transition::AdmitFate(fate) => bench.admit_fates.push_back(*fate),
-        Transition::ClaimFate(fate) => bench.claim_fates.push_back(*fate),
-        Transition::SettleFate(fate) => bench.settle_fates.push_back(*fate),
-        Transition::Crash { process } => bench.crash(*process),
-        Transition::Start { process } => bench.start(*process),
-        Transition::Pause { process } => bench.pause(*process),
-        Transition::Resume { process } => bench.resume(*process),
-        Transition::Run(duration) => bench.run_for(*duration),
-        Transition::Step(count) => (0..*count).for_each(|_| {
-            bench.step();
-        }),
-    }
-}
-
-/// Fixed seed; failures are repeated by it, so none are written to a file. `PROPTEST_CASES` raises the number of storms.
-fn config_of_cases() -> Config {
-    let default = Config::default();
-    Config { rng_seed: RngSeed::Fixed(7), failure_persistence: None, cases: default.cases.max(4_000), ..default }
-}
-
-proptest! {
-    #![proptest_config(config_of_cases())]
-
-    #[test]
-    fn after_any_storm_everything_promised_settles_with_at_most_one_effect(
-        capability in prop::sample::select(vec![
-            WITH_KEYS,
-            Capability::IdempotencyKey { ttl: Duration::from_secs(60) },
-            Capability::PutById,
-            Capability::ReadBack { lag: SECOND },
-            Capability::None,
-        ]),
-        transitions in vec(transition(), 1..80),
-        draw in any::<u64>(),
-    ) {
-        let mut bench = Bench::new(config(capability), 2);
-        bench.draw = draw;
-        for transition in &transitions {
-            storm(&mut bench, transition);
-        }
-        // The calm: nothing fails any more, and whoever had ended is back. Nobody visits.
-        bench.service.script.clear();
-        bench.open_fates.clear();
-        bench.admit_fates.clear();
-        bench.claim_fates.clear();
-        bench.settle_fates.clear();
-        for process in 0..2 {
-            bench.resume(process);
-            if !bench.is_alive(process) {
-                bench.start(process);
-            }
-        }
-        bench.run_for(8 * HOUR);
-        let counts = bench.image.counts();
-        prop_assert_eq!((counts.pending, counts.claimed), (0, 0), "GRANT-3: something is left in the calm");
-        for user in 0..STORM_USER_COUNT {
-            prop_assert!(bench.service.applied(user) <= 1, "GRANT-1: user {} has more than one effect", user);
-            match bench.state(user) {
-                Some(GrantState::Delivered) => prop_assert_eq!(bench.service.applied(user), 1),
-                Some(GrantState::Rejected) => prop_assert_eq!(bench.service.applied(user), 0, "GRANT-3"),
-                Some(GrantState::Parked) => {}
-                Some(GrantState::Pending | GrantState::Claimed) => prop_assert!(false, "counted above"),
-                None => prop_assert_eq!(bench.service.applied(user), 0, "GRANT-2"),
-            }
-        }
-    }
 }

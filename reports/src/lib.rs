@@ -16,7 +16,7 @@ pub use json::{ParseError, parse, render_json};
 pub use length::{InvalidLength, Length};
 pub use number::Number;
 pub use record::{
-    ClockKind, Expectation, Fault, Invariant, Latency, Limit, Quantile, Role, Run, RunRecord, SCHEMA, ScenarioId,
-    Series, Tool, Verdict, Violation, WorstUser, repro_command,
+    ClockKind, Expectation, Fault, Invariant, Latency, Limit, ParkedGrant, Quantile, Role, Run, RunRecord, SCHEMA,
+    ScenarioId, Series, Tool, Verdict, Violation, WorstUser, repro_command,
 };
 pub use table::{Palette, Style, TableOptions, WIDTH, render_table};

@@ -79,6 +79,9 @@ pub struct Run {
     pub latency: Latency,
     /// Users with the largest held ÷ own cap above one, worst first, at most ten.
     pub worst_users: Vec<WorstUser>,
+    /// Grants that wait for a human, by user, at most ten. Older records have none.
+    #[serde(default)]
+    pub parked: Vec<ParkedGrant>,
     /// The command that repeats this run, with the scenario's file name without its folder.
     pub repro: String,
 }
@@ -237,6 +240,31 @@ pub struct WorstUser {
     pub held: u64,
     /// The user's own intended cap, in units.
     pub intended: u64,
+}
+
+/// A grant that can be neither sent nor proved: what is known of it, and what a human should look up. Times are UTC by the
+/// store's clock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ParkedGrant {
+    /// The user.
+    pub user: String,
+    /// The grant's id, which is its idempotency key.
+    pub grant: String,
+    /// Why.
+    pub reason: String,
+    /// What a human should look up, and what follows from it.
+    pub look_up: String,
+    /// Sends.
+    pub attempts: u32,
+    /// The last answer; absent if there was none.
+    pub answer: Option<String>,
+    /// When the first send that may have been applied was decided; absent if that is not known.
+    pub first_sent_at: Option<String>,
+    /// No send was decided after this time.
+    pub sent_until: String,
+    /// When it was parked.
+    pub parked_at: String,
 }
 
 /// The command that repeats one run of the scenario file `path`, ready for a shell.

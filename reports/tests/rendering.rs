@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hookproof_reports::{
-    ClockKind, Expectation, Fault, Invariant, Latency, Length, Limit, Number, Palette, Quantile, Role, Run, RunRecord,
-    SCHEMA, ScenarioId, Series, Style, TableOptions, Tool, Verdict, Violation, WIDTH, WorstUser, parse, render_json,
-    render_table, repro_command,
+    ClockKind, Expectation, Fault, Invariant, Latency, Length, Limit, Number, Palette, ParkedGrant, Quantile, Role,
+    Run, RunRecord, SCHEMA, ScenarioId, Series, Style, TableOptions, Tool, Verdict, Violation, WIDTH, WorstUser, parse,
+    render_json, render_table, repro_command,
 };
 
 fn number(value: f64) -> Number {
@@ -91,6 +91,7 @@ fn run(scenario: &str, hook: &str, seed: u64) -> Run {
         },
         latency: Latency { quantiles: vec![Quantile { quantile_ppm: 990_000, latency_us: 12_340 }] },
         worst_users: Vec::new(),
+        parked: Vec::new(),
         repro: repro_command(&format!("{scenario}.toml"), hook, seed),
     }
 }
@@ -110,6 +111,17 @@ fn harmful(scenario: &str, hook: &str, seed: u64) -> Run {
     run.metrics.insert("upstream.recovery-seconds".to_owned(), Number::NEVER);
     run.unsupported.clear();
     run.invariants[1] = invariant("GRANT-1", "at most one applied effect per grant", 17_000, 7_812);
+    run.parked = vec![ParkedGrant {
+        user: "user-4".to_owned(),
+        grant: "7f3c1a52-0e4b-8c1d-9a53-0d6e2b4f8a11".to_owned(),
+        reason: "window-closed".to_owned(),
+        look_up: "the service's ledger".to_owned(),
+        attempts: 3,
+        answer: Some("timeout".to_owned()),
+        first_sent_at: Some("2026-03-01T00:00:10Z".to_owned()),
+        sent_until: "2026-03-01T00:05:11Z".to_owned(),
+        parked_at: "2026-03-01T00:05:12Z".to_owned(),
+    }];
     run.worst_users = vec![WorstUser { user: "user-12".to_owned(), effects: 7, held: 300, intended: 125 }];
     run
 }

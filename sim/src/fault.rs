@@ -20,6 +20,9 @@ pub enum Class {
     CrashAtClaimed,
     CrashAtSent,
     CrashAtApplied,
+    PauseAtClaimed,
+    PauseAtSent,
+    PauseAtApplied,
     Process,
     NetworkLatency,
     NetworkLoss,
@@ -44,6 +47,8 @@ pub enum Class {
     StoreLatency,
     StoreError,
     StoreOutage,
+    StoreLostAck,
+    StoreChange,
     Unsupported,
 }
 
@@ -60,6 +65,15 @@ impl Class {
         }
     }
 
+    /// The class of a pause at a moment.
+    pub const fn pause_at(moment: Moment) -> Self {
+        match moment {
+            Moment::Claimed => Self::PauseAtClaimed,
+            Moment::Sent => Self::PauseAtSent,
+            Moment::Applied => Self::PauseAtApplied,
+        }
+    }
+
     const fn of(kind: &FaultKind) -> Self {
         match kind {
             FaultKind::ClockOffset { .. }
@@ -67,6 +81,7 @@ impl Class {
             | FaultKind::ClockStep { .. }
             | FaultKind::ClockFreeze => Self::Clock,
             FaultKind::ProcessCrash { when: Some(moment), .. } => Self::crash_at(*moment),
+            FaultKind::ProcessPause { when: Some(moment) } => Self::pause_at(*moment),
             FaultKind::ProcessCrash { when: None, .. }
             | FaultKind::ProcessPause { when: None }
             | FaultKind::ProcessRollingRestart { .. }
@@ -94,11 +109,9 @@ impl Class {
             FaultKind::StoreLatency { .. } => Self::StoreLatency,
             FaultKind::StoreError => Self::StoreError,
             FaultKind::StoreOutage => Self::StoreOutage,
-            FaultKind::ClockStrobe { .. }
-            | FaultKind::ProcessPause { when: Some(_) }
-            | FaultKind::StoreReadOnly
-            | FaultKind::StoreFailover { .. }
-            | FaultKind::StoreFull => Self::Unsupported,
+            FaultKind::StoreLostAck => Self::StoreLostAck,
+            FaultKind::StoreReadOnly | FaultKind::StoreFull | FaultKind::StoreFailover { .. } => Self::StoreChange,
+            FaultKind::ClockStrobe { .. } => Self::Unsupported,
         }
     }
 }
@@ -139,6 +152,7 @@ pub const fn kind_name(kind: &FaultKind) -> &'static str {
         FaultKind::StoreReadOnly => "store.read-only",
         FaultKind::StoreFailover { .. } => "store.failover",
         FaultKind::StoreFull => "store.full",
+        FaultKind::StoreLostAck => "store.lost-ack",
     }
 }
 

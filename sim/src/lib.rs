@@ -14,6 +14,7 @@
 //! | what goes wrong                   | [`fault`]                                                         |
 //! | what is under test                | [`subject`]                                                       |
 //! | what is found                     | [`metrics`], [`oracle`], `expectation`, [`outcome`]               |
+//! | what can be promised              | [`promise`]                                                       |
 
 pub mod clock;
 pub mod digest;
@@ -24,6 +25,7 @@ pub mod metrics;
 pub mod network;
 pub mod oracle;
 pub mod outcome;
+pub mod promise;
 pub mod quota_service;
 mod run;
 pub mod scenario;

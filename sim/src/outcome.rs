@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hookproof_core::store::Evidence;
+
 use crate::metrics::Metric;
 use crate::scenario::{HookKind, Limit};
 
@@ -34,12 +36,17 @@ pub struct Outcome {
     pub faults: Vec<FaultAccount>,
     /// What the run came across, by name: the counts beside which a zero means something.
     pub reached: BTreeMap<&'static str, u64>,
+    /// Grants that a hook's store holds parked when the run ends; `grant.parked` also counts those that a late receipt has
+    /// ended since.
+    pub grants_parked: u64,
     /// Counts by time bin, by name.
     pub series: Series,
     /// Quantiles of visit latency in microseconds, as (quantile in parts per million, value).
     pub latency_us: Vec<(u32, u64)>,
     /// The users with the largest held ÷ own cap above one, worst first, at most ten.
     pub worst_users: Vec<WorstUser>,
+    /// Grants that wait for a human, by user, at most ten, with what is known of each.
+    pub parked: Vec<Parked>,
     /// Simulated hook calls (tries), for throughput figures.
     pub hook_calls: u64,
     /// Events processed.
@@ -161,4 +168,13 @@ pub struct WorstUser {
     pub held: u64,
     /// Own intended cap.
     pub intended: u64,
+}
+
+/// A grant that waits for a human.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// Whose it is.
+    pub user: u32,
+    /// What the store knows of it.
+    pub evidence: Evidence,
 }

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 
 use hookproof_core::protection::Protections;
+use hookproof_core::store::Image;
 
 use crate::expectation::{Measured, judge};
 use crate::metrics::Metric;
 use crate::metrics::measure::{measure, unsupported};
 use crate::metrics::recorder::Stretch;
-use crate::outcome::{Expectation, Invariant, Outcome, Role, Value, Verdict};
+use crate::outcome::{Expectation, Invariant, Outcome, Parked, Role, Value, Verdict};
 use crate::scenario::{Expect, HookKind, Scenario, Span};
 use crate::world::{Finished, Recording, Recordings, Setting, World};
 
 /// Quantiles of latency in a record, in parts per million.
 const QUANTILES_PPM: [u32; 9] = [0, 250_000, 500_000, 750_000, 900_000, 990_000, 999_000, 999_900, 1_000_000];
+
+/// Parked grants in an outcome.
+const PARKED_MAX: usize = 10;
 
 /// Runs one hook through one scenario with one seed. `progress` is told now and then which share of virtual time has
 /// passed (0 to 1).
@@ -49,10 +53,11 @@ fn judge_run(
 ) -> (Outcome, Vec<Recordings>) {
     let Finished { recorder, oracles, faults, store, digest, hook_calls, events, recordings } = finished;
     let unsupported = unsupported(setting.hook);
-    let image = (setting.hook == HookKind::Hardened).then_some(store.image());
+    let has_store = setting.hook == HookKind::Hardened;
+    let images: Vec<&Image> = if has_store { store.images().collect() } else { Vec::new() };
     let measured: Vec<BTreeMap<Metric, Value>> = (0..recorder.stretches.len())
         .map(|index| {
-            let mut metrics = measure(scenario, &recorder, image, index);
+            let mut metrics = measure(scenario, &recorder, &images, index);
             metrics.retain(|metric, _| !unsupported.contains(metric));
             metrics
         })
@@ -77,9 +82,11 @@ fn judge_run(
         invariants,
         faults: accounts,
         reached: recorder.reached(),
+        grants_parked: images.iter().map(|image| image.counts().parked).sum(),
         series: recorder.series(),
         latency_us: quantiles(&recorder.stretches[0]),
         worst_users: recorder.stretches[0].allocation.as_ref().map(|all| all.worst.clone()).unwrap_or_default(),
+        parked: parked(&images),
         hook_calls,
         events,
     };
@@ -94,6 +101,15 @@ fn role(scenario: &Scenario, hook: HookKind) -> Role {
     } else {
         Role::Reference
     }
+}
+
+/// The first parked grants with their evidence.
+fn parked(images: &[&Image]) -> Vec<Parked> {
+    let all = images.iter().flat_map(|image| image.parked()).map(|(user, evidence)| Parked {
+        user: u32::try_from(user.0).expect("users are numbered by u32 in the simulator"),
+        evidence: *evidence,
+    });
+    all.take(PARKED_MAX).collect()
 }
 
 fn quantiles(stretch: &Stretch) -> Vec<(u32, u64)> {

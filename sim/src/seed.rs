@@ -41,6 +41,8 @@ pub enum Concern {
     Fault,
     /// How late a reordered request arrives.
     Reorder,
+    /// When and how hard a hazard of the promise matrix strikes.
+    Promise,
 }
 
 /// All chance of a run.

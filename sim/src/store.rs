@@ -1,31 +1,33 @@
 //! The simulated store: what commands do is the core's, when and whether they last is told here.
 //!
-//! Owns latency, durability and failure. A command changes the *live* image when it arrives; its commit is *durable*, and
+//! Owns latency, durability and failure. A commit changes the *live* image when it arrives; it is *durable*, and
 //! acknowledged, one commit latency later. If the store crashes in between, the change vanishes and the process hears
-//! nothing certain. What was acknowledged is never lost.
+//! nothing certain. What was acknowledged is lost only by a failover that says so, and then the epoch changes, unless the
+//! scenario asks for a store that keeps that to itself. The fleet's row and the list of versions are soft state and outlast both.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use hookproof_core::committer::Ticket;
+use hookproof_core::committer::{Commit, Ticket};
 use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::UserHandle;
-use hookproof_core::store::{Command, Committed, First, GrantState, Image, Reply, Saved};
-use hookproof_core::time::Instant;
+use hookproof_core::store::{Command, Committed, Epoch, First, GrantState, Image, Reply, Saved};
+use hookproof_core::time::{Instant, WallTime};
 
 use crate::clock::{Clock, DurableClock};
-use crate::scenario::Scenario;
+use crate::scenario::{Authority, FaultKind, Scenario};
 use crate::slab::{Key, Slab};
 
-/// A command on its way through the store.
+/// A commit on its way through the store.
 #[derive(Clone, Debug)]
 struct Operation {
     sender: Sender,
     ticket: Ticket,
     stage: Stage,
-    fact: Option<Fact>,
+    facts: Vec<Fact>,
 }
 
-/// Who sent a command.
+/// Who sent a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sender {
     /// The instance.
@@ -34,11 +36,11 @@ pub struct Sender {
     pub process: u32,
     /// The version that process runs.
     pub version: u8,
-    /// The how-manieth command of its instance, which names it in draws.
+    /// The how-manieth commit of its instance, which names it in draws.
     pub number: u64,
 }
 
-/// A command that is answered.
+/// A commit that is answered.
 #[derive(Clone, Debug)]
 pub struct Acknowledged {
     /// Who sent it.
@@ -48,12 +50,12 @@ pub struct Acknowledged {
     /// The reply.
     pub reply: Reply,
     /// What the world learns, as it is durable.
-    pub fact: Option<Fact>,
+    pub facts: Vec<Fact>,
 }
 
 #[derive(Clone, Debug)]
 enum Stage {
-    Sent(Command),
+    Sent(Vec<Command>),
     Done(Reply),
 }
 
@@ -76,102 +78,183 @@ pub enum Fact {
     },
 }
 
+/// What a failover does to the store's epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failover {
+    /// A new one begins.
+    Announced,
+    /// Nobody is told that anything was lost.
+    Silent,
+}
+
+/// What a change has replaced.
+#[derive(Clone, Debug)]
+struct Entry {
+    owner: Key,
+    /// [`Instant::MAX`] until then.
+    durable_at: Instant,
+    saved: Saved,
+}
+
+/// One image with what is needed to undo its last changes.
+#[derive(Clone, Debug, Default)]
+struct Site {
+    image: Image,
+    /// Oldest first: what a failover may still lose, then what is not yet durable.
+    journal: VecDeque<Entry>,
+    durable_count: usize,
+}
+
 /// The store.
 #[derive(Clone, Debug)]
 pub struct SimStore {
     /// Its clock.
     pub clock: DurableClock,
-    image: Image,
+    /// One; or one for each instance, where a scenario asks for several authorities.
+    sites: Vec<Site>,
     operations: Slab<Operation>,
-    /// What the live image held before changes that are not yet durable, oldest first.
-    journal: VecDeque<(Key, Saved)>,
+    /// How far back a failover of the scenario reaches.
+    history: Duration,
+    epochs: u32,
     is_down: bool,
+    /// Faults under way that let it only read.
+    read_only: u32,
 }
 
 impl SimStore {
     /// An empty store with room for the population of a scenario.
     pub fn new(scenario: &Scenario) -> Self {
-        let population = scenario.users.as_ref().map_or(0, |users| users.population);
+        let population = scenario.users.as_ref().map_or(0, |users| users.population as usize);
+        let sites = match scenario.store.authority {
+            Authority::One => 1,
+            Authority::PerInstance => usize::from(scenario.fleet.instances),
+        };
+        let lost = scenario
+            .faults
+            .iter()
+            .filter_map(|fault| if let FaultKind::StoreFailover { lost, .. } = fault.kind { Some(lost) } else { None });
+        let site = || Site { image: Image::with_capacity(population), ..Site::default() };
         Self {
             clock: DurableClock::new(Clock::new(scenario.start)),
-            image: Image::with_capacity(population as usize),
+            sites: std::iter::repeat_with(site).take(sites).collect(),
             operations: Slab::default(),
-            journal: VecDeque::new(),
+            history: lost.max().unwrap_or_default(),
+            epochs: 0,
             is_down: false,
+            read_only: 0,
         }
     }
 
-    /// The durable and not yet durable content.
-    pub const fn image(&self) -> &Image {
-        &self.image
+    /// The durable and not yet durable content: of the one store, or of each.
+    pub fn images(&self) -> impl Iterator<Item = &Image> {
+        self.sites.iter().map(|site| &site.image)
     }
 
-    /// A process sends a command.
-    pub fn send(&mut self, sender: Sender, ticket: Ticket, command: Command) -> Key {
-        let stage = Stage::Sent(command);
-        self.operations.insert(Operation { sender, ticket, stage, fact: None })
+    /// Grants that are neither delivered nor rejected nor parked.
+    pub fn open_grants(&self) -> u64 {
+        self.images().map(|image| image.counts().pending + image.counts().claimed).sum()
     }
 
-    /// Who sent a command.
+    /// A process sends a commit.
+    pub fn send(&mut self, sender: Sender, commit: Commit) -> Key {
+        let Commit { ticket, commands } = commit;
+        self.operations.insert(Operation { sender, ticket, stage: Stage::Sent(commands), facts: Vec::new() })
+    }
+
+    /// Who sent a commit.
     pub fn sender(&self, key: Key) -> Option<Sender> {
         self.operations.get(key).map(|operation| operation.sender)
     }
 
-    /// The store does not execute a command, and says so.
+    /// The store does not execute a commit, and says so.
     pub fn refuse(&mut self, key: Key) {
         if let Some(operation) = self.operations.get_mut(key) {
             operation.stage = Stage::Done(Reply::Refused);
         }
     }
 
-    /// A command arrives. Returns whether its answer waits for a commit: its own, or one that it has read.
-    pub fn execute(&mut self, key: Key, at: Instant) -> bool {
-        if self.is_down {
-            self.refuse(key);
-            return false;
+    /// A commit was executed, and its answer will say nothing.
+    pub fn lose_answer(&mut self, key: Key) {
+        if let Some(operation) = self.operations.get_mut(key) {
+            operation.stage = Stage::Done(Reply::Unknown);
         }
+    }
+
+    /// A commit arrives. Returns whether its answer waits until something is durable: its own changes, or some that it has
+    /// read.
+    pub fn execute(&mut self, key: Key, at: Instant) -> bool {
         let now = self.clock.read(at);
         let Some(operation) = self.operations.get_mut(key) else { return false };
-        let Stage::Sent(command) = std::mem::replace(&mut operation.stage, Stage::Done(Reply::Unknown)) else {
+        let place = if self.sites.len() > 1 { usize::from(operation.sender.instance) } else { 0 };
+        let site = &mut self.sites[place];
+        let Stage::Sent(commands) = std::mem::replace(&mut operation.stage, Stage::Done(Reply::Refused)) else {
             return false;
         };
-        let writes = self.image.writes(&command);
-        if writes {
-            journal(&mut self.journal, &self.image, key, now, &command);
+        let writes = commands.iter().any(|command| site.image.writes(now, command));
+        if self.is_down || writes && self.read_only > 0 {
+            return false;
         }
-        let reads_undurable = match &command {
-            Command::Admit(admit) => self.journal.iter().any(|(_, saved)| saved.user() == admit.user),
-            Command::Open | Command::Claim(_) | Command::Settle(_) => false,
-        };
-        let subject = match &command {
-            Command::Settle(settle) => Some((settle.user, self.image.grant_state(settle.user))),
-            Command::Admit(admit) => Some((admit.user, None)),
-            Command::Open | Command::Claim(_) => None,
-        };
-        let result = self.image.apply(now, command);
-        operation.fact = subject.and_then(|(user, before)| fact(&self.image, &result, user, before));
-        operation.stage = Stage::Done(Reply::Committed { at: now, result });
+        let reads_undurable = commands.iter().any(|command| site.reads_undurable(command));
+        let facts = &mut operation.facts;
+        let results = commands.into_iter().map(|command| site.apply(key, now, command, facts)).collect();
+        let versions = site.image.version_count();
+        operation.stage = Stage::Done(Reply::Committed { at: now, versions, results });
         writes || reads_undurable
     }
 
-    /// A command is answered; what it changed is durable from here on.
-    pub fn acknowledge(&mut self, key: Key) -> Option<Acknowledged> {
-        let Operation { sender, ticket, stage, fact } = self.operations.remove(key)?;
-        while self.journal.front().is_some_and(|(owner, _)| *owner == key) {
-            self.journal.pop_front();
+    /// A commit is answered; what it changed is durable from here on.
+    pub fn acknowledge(&mut self, key: Key, at: Instant) -> Option<Acknowledged> {
+        let Operation { sender, ticket, stage, facts } = self.operations.remove(key)?;
+        for site in &mut self.sites {
+            site.made_durable(key, at, self.history);
         }
         let reply = match stage {
             Stage::Done(reply) => reply,
             Stage::Sent(_) => Reply::Unknown,
         };
-        Some(Acknowledged { sender, ticket, reply, fact })
+        Some(Acknowledged { sender, ticket, reply, facts })
     }
 
     /// The store crashes: what is not durable vanishes, and whoever waits for an answer learns nothing certain.
     pub fn crash(&mut self) {
         self.is_down = true;
-        while let Some((_, saved)) = self.journal.pop_back() {
-            self.image.restore(saved);
+        self.undo_back_to(Instant::MAX);
+    }
+
+    /// The store is up again.
+    pub const fn recover(&mut self) {
+        self.is_down = false;
+    }
+
+    /// From here on, or for one fault less, it only reads.
+    pub const fn set_read_only(&mut self, change: ReadOnly) {
+        match change {
+            ReadOnly::Begins => self.read_only += 1,
+            ReadOnly::Ends => self.read_only = self.read_only.saturating_sub(1),
+        }
+    }
+
+    /// A replica takes over that lags by `lost`: what became durable within it vanishes, too.
+    pub fn fail_over(&mut self, at: Instant, lost: Duration, failover: Failover) {
+        let back_to = Instant::from_nanos(at.as_nanos().saturating_sub(hookproof_core::time::nanos(lost)));
+        self.undo_back_to(back_to);
+        if failover == Failover::Announced {
+            self.epochs += 1;
+            let now = self.clock.read(at);
+            for site in &mut self.sites {
+                site.image.begin_epoch(now, Epoch(self.epochs));
+            }
+        }
+    }
+
+    /// Undoes what was not durable at `at`.
+    fn undo_back_to(&mut self, at: Instant) {
+        for site in &mut self.sites {
+            while site.journal.back().is_some_and(|entry| entry.durable_at >= at) {
+                let Some(entry) = site.journal.pop_back() else { break };
+                site.image.restore(entry.saved);
+            }
+            site.durable_count = site.durable_count.min(site.journal.len());
         }
         let under_way: Vec<Key> = self.operations.iter().map(|(key, _)| key).collect();
         for key in under_way {
@@ -179,31 +262,68 @@ impl SimStore {
                 && let Stage::Done(Reply::Committed { .. }) = operation.stage
             {
                 operation.stage = Stage::Done(Reply::Unknown);
-                operation.fact = None;
+                operation.facts.clear();
             }
         }
     }
-
-    /// The store is up again.
-    pub const fn recover(&mut self) {
-        self.is_down = false;
-    }
 }
 
-/// Remembers what a command will change.
-fn journal(
-    journal: &mut VecDeque<(Key, Saved)>,
-    image: &Image,
-    key: Key,
-    now: hookproof_core::time::WallTime,
-    command: &Command,
-) {
-    match command {
-        Command::Open => {}
-        Command::Admit(admit) => journal.push_back((key, image.save(admit.user))),
-        Command::Settle(settle) => journal.push_back((key, image.save(settle.user))),
-        Command::Claim(claim) => {
-            journal.extend(image.claimable(now, claim.limit).map(|user| (key, image.save(user))));
+/// Whether a stretch of reading only begins or ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadOnly {
+    /// It begins.
+    Begins,
+    /// It ends.
+    Ends,
+}
+
+impl Site {
+    /// Whether a command reads what is not yet durable.
+    fn reads_undurable(&self, command: &Command) -> bool {
+        let user = match command {
+            Command::Admit(admit) => admit.user,
+            Command::Find(user) => *user,
+            Command::Open(_) | Command::Claim(_) | Command::Settle(_) => return false,
+        };
+        self.journal.range(self.durable_count..).any(|entry| entry.saved.user() == user)
+    }
+
+    /// Executes a command and notes what it shows.
+    fn apply(&mut self, owner: Key, now: WallTime, command: Command, facts: &mut Vec<Fact>) -> Committed {
+        if self.image.writes(now, &command) {
+            self.remember(owner, now, &command);
+        }
+        let subject = match &command {
+            Command::Settle(settle) => Some((settle.user, self.image.grant_state(settle.user))),
+            Command::Admit(admit) => Some((admit.user, None)),
+            Command::Open(_) | Command::Find(_) | Command::Claim(_) => None,
+        };
+        let result = self.image.apply(now, command);
+        facts.extend(subject.and_then(|(user, before)| fact(&self.image, &result, user, before)));
+        result
+    }
+
+    /// Keeps what a command will change.
+    fn remember(&mut self, owner: Key, now: WallTime, command: &Command) {
+        let Self { image, journal, .. } = self;
+        let entry = |user| Entry { owner, durable_at: Instant::MAX, saved: image.save(user) };
+        match command {
+            Command::Open(_) | Command::Find(_) => {}
+            Command::Admit(admit) => journal.push_back(entry(admit.user)),
+            Command::Settle(settle) => journal.push_back(entry(settle.user)),
+            Command::Claim(claim) => journal.extend(image.claimable(now, claim.limit).map(entry)),
+        }
+    }
+
+    /// What `owner` has changed is durable; what is older than `history` can't be lost any more.
+    fn made_durable(&mut self, owner: Key, at: Instant, history: Duration) {
+        while let Some(entry) = self.journal.get_mut(self.durable_count).filter(|entry| entry.owner == owner) {
+            entry.durable_at = at;
+            self.durable_count += 1;
+        }
+        while self.durable_count > 0 && self.journal.front().is_some_and(|entry| entry.durable_at + history <= at) {
+            self.journal.pop_front();
+            self.durable_count -= 1;
         }
     }
 }
@@ -223,7 +343,11 @@ fn fact(image: &Image, result: &Committed, user: UserHandle, before: Option<Gran
             };
             (is_final && before != Some(state)).then_some(Fact::Settled { user: number, state })
         }
-        Committed::Admitted { .. } | Committed::Opened { .. } | Committed::Claimed { .. } => None,
+        Committed::Admitted { .. }
+        | Committed::Found { .. }
+        | Committed::Opened { .. }
+        | Committed::Foreign
+        | Committed::Claimed { .. } => None,
     }
 }
 
@@ -231,8 +355,9 @@ fn fact(image: &Image, result: &Committed, user: UserHandle, before: Option<Gran
 mod tests {
     use std::time::Duration;
 
+    use hookproof_core::classify::Doubt;
     use hookproof_core::identity::GrantId;
-    use hookproof_core::store::{Admit, Claim, GrantIntent};
+    use hookproof_core::store::{Admit, Claim, FleetLimits, GrantIntent};
 
     use super::*;
 
@@ -240,54 +365,109 @@ mod tests {
 
     fn store() -> SimStore {
         SimStore {
-            clock: DurableClock::new(Clock::new(hookproof_core::time::WallTime::from_unix_nanos(1))),
-            image: Image::default(),
+            clock: DurableClock::new(Clock::new(WallTime::from_unix_nanos(1))),
+            sites: vec![Site::default()],
             operations: Slab::default(),
-            journal: VecDeque::new(),
+            history: Duration::ZERO,
+            epochs: 0,
             is_down: false,
+            read_only: 0,
         }
     }
 
     fn admit(user: u64) -> Command {
         let grant = Some(GrantIntent { id: GrantId::from_bytes([1; 16]), units: 25 });
-        Command::Admit(Admit { user: UserHandle(user), variant: VariantIndex::new(1), grant })
+        Command::Admit(Admit { user: UserHandle(user), variant: VariantIndex::new(1), generation: 0, grant })
+    }
+
+    fn claim() -> Command {
+        let fleet = FleetLimits { initial_in_flight: 9, max_in_flight: 9, effects_per_minute: 9 };
+        Command::Claim(Claim { limit: 9, fleet, lease: Duration::from_secs(1), into: Vec::new() })
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn send<const N: usize>(store: &mut SimStore, commands: [Command; N]) -> Key {
+        store.send(SENDER, Commit { ticket: Ticket(0), commands: commands.into() })
+    }
+
+    fn committed<const N: usize>(store: &mut SimStore, seconds: u64, commands: [Command; N]) -> Acknowledged {
+        let key = send(store, commands);
+        store.execute(key, at(seconds));
+        store.acknowledge(key, at(seconds)).unwrap()
     }
 
     #[test]
     fn a_crash_takes_back_what_was_not_acknowledged_and_nothing_else() {
         let mut store = store();
-        let kept = store.send(SENDER, Ticket(0), admit(0));
-        assert!(store.execute(kept, Instant::ORIGIN));
-        let Acknowledged { reply, fact, .. } = store.acknowledge(kept).unwrap();
+        let Acknowledged { reply, facts, .. } = committed(&mut store, 0, [admit(0)]);
         assert!(matches!(reply, Reply::Committed { .. }));
-        assert_eq!(fact, Some(Fact::Exposed { user: 0, variant: VariantIndex::new(1) }));
-        let before = store.image.clone();
+        assert_eq!(facts, [Fact::Exposed { user: 0, variant: VariantIndex::new(1) }]);
+        let before = store.sites[0].image.clone();
 
-        let claim = Claim { limit: 9, lease: Duration::from_secs(1), into: Vec::new() };
-        let lost = [store.send(SENDER, Ticket(1), admit(1)), store.send(SENDER, Ticket(2), Command::Claim(claim))];
+        let lost = [send(&mut store, [admit(1), admit(2)]), send(&mut store, [claim()])];
         for key in lost {
             store.execute(key, Instant::ORIGIN);
         }
-        assert_eq!(store.image.counts().claimed, 2);
-        let reader = store.send(SENDER, Ticket(3), admit(1));
+        assert_eq!(store.sites[0].image.counts().claimed, 3);
+        let reader = send(&mut store, [Command::Find(UserHandle(1))]);
         assert!(store.execute(reader, Instant::ORIGIN), "a read of what is not durable waits for it");
         store.crash();
-        assert_eq!(store.image.counts(), before.counts());
-        assert_eq!(store.image.variant(UserHandle(1)), None);
-        assert_eq!(store.image.grant_state(UserHandle(0)), Some(GrantState::Pending));
+        let image = &store.sites[0].image;
+        assert_eq!(image.counts(), before.counts());
+        assert_eq!(image.variant(UserHandle(1)), None);
+        assert_eq!(image.grant_state(UserHandle(0)), Some(GrantState::Pending));
         for key in lost.into_iter().chain([reader]) {
-            let Acknowledged { reply, fact, .. } = store.acknowledge(key).unwrap();
-            assert_eq!((reply, fact), (Reply::Unknown, None));
+            let Acknowledged { reply, facts, .. } = store.acknowledge(key, at(1)).unwrap();
+            assert_eq!((reply, facts), (Reply::Unknown, vec![]));
         }
     }
 
     #[test]
     fn a_repeated_admission_reads_and_does_not_write() {
         let mut store = store();
-        for (ticket, writes) in [(0, true), (1, false)] {
-            let key = store.send(SENDER, Ticket(ticket), admit(3));
+        for writes in [true, false] {
+            let key = send(&mut store, [admit(3)]);
             assert_eq!(store.execute(key, Instant::ORIGIN), writes);
-            store.acknowledge(key);
+            store.acknowledge(key, Instant::ORIGIN);
         }
+    }
+
+    #[test]
+    fn a_failover_loses_the_last_commits_and_puts_what_is_left_in_doubt() {
+        let mut store = SimStore { history: Duration::from_secs(5), ..store() };
+        for seconds in 0..4 {
+            committed(&mut store, seconds, [admit(seconds)]);
+        }
+        store.fail_over(at(4), Duration::from_secs(2), Failover::Announced);
+        let image = &store.sites[0].image;
+        assert_eq!((image.counts().admitted, image.epoch()), (2, Epoch(1)));
+        assert_eq!(image.variant(UserHandle(2)), None);
+        let Acknowledged { reply, .. } = committed(&mut store, 5, [claim()]);
+        let Reply::Committed { results, .. } = reply else { unreachable!("the store is up") };
+        let Committed::Claimed { grants, .. } = &results[0] else { unreachable!("a claim was sent") };
+        assert!(grants.iter().all(|grant| grant.doubt == Doubt::InDoubt));
+        assert_eq!(grants.len(), 2);
+    }
+
+    #[test]
+    fn a_silent_failover_changes_no_epoch() {
+        let mut store = SimStore { history: Duration::from_secs(5), ..store() };
+        committed(&mut store, 0, [admit(0)]);
+        store.fail_over(at(0), Duration::from_secs(2), Failover::Silent);
+        assert_eq!((store.sites[0].image.counts().admitted, store.sites[0].image.epoch()), (0, Epoch(0)));
+    }
+
+    #[test]
+    fn a_store_that_only_reads_refuses_every_commit_that_writes() {
+        let mut store = store();
+        committed(&mut store, 0, [admit(0)]);
+        store.set_read_only(ReadOnly::Begins);
+        assert!(matches!(committed(&mut store, 1, [admit(0)]).reply, Reply::Committed { .. }));
+        assert_eq!(committed(&mut store, 1, [admit(0), admit(1)]).reply, Reply::Refused);
+        store.set_read_only(ReadOnly::Ends);
+        assert!(matches!(committed(&mut store, 2, [admit(1)]).reply, Reply::Committed { .. }));
     }
 }

@@ -72,6 +72,11 @@ impl User {
         self.first_exposed_at < Instant::MAX
     }
 
+    /// The variant of the first exposure.
+    pub fn recorded_variant(&self) -> Option<u8> {
+        self.is_exposed().then_some(self.first_variant)
+    }
+
     /// Whether a flag is set.
     pub const fn is(&self, flag: u8) -> bool {
         self.flags & flag != 0

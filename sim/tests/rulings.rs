@@ -126,9 +126,9 @@ fn a_fault_without_opportunity_is_inconclusive_and_an_unsupported_one_says_why()
     let idle = "[[fault]]\nkind = \"quota.slow\"\nname = \"idle\"\nat = \"199999ms\"\nfor = \"1ms\"\nfactor = 2\n";
     let outcome = outcome(&(idle.to_owned() + &expect("idle")), HookKind::Hardened);
     assert_eq!(outcome.expectations[0].note, "the fault \"idle\" had no opportunity");
-    let unsupported = "[[fault]]\nkind = \"store.full\"\nname = \"full\"\nat = \"10s\"\nfor = \"10s\"\n";
+    let unsupported = "[[fault]]\nkind = \"clock.strobe\"\nby = \"1s\"\nperiod = \"1s\"\nname = \"full\"\nat = \"10s\"\nfor = \"10s\"\n";
     let outcome = self::outcome(&(unsupported.to_owned() + &expect("full")), HookKind::Hardened);
-    assert_eq!(outcome.expectations[0].note, "this version does not simulate store.full");
+    assert_eq!(outcome.expectations[0].note, "this version does not simulate clock.strobe");
     assert_eq!(outcome.verdict, Verdict::Inconclusive);
 }
 

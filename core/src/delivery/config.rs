@@ -5,20 +5,22 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::breaker::BreakerConfig;
-use crate::protection::Protections;
+use crate::grant::Terms;
+use crate::protection::{Protection, Protections};
+use crate::store::FleetLimits;
 use crate::upstream::Upstream;
 
-/// Settings of delivery. Limits named "fleet" are divided by [`DeliveryConfig::instances`].
+/// Settings of delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeliveryConfig {
     /// What the hook believes of its quota service.
     pub upstream: Upstream,
-    /// Processes that share the fleet's limits.
-    pub instances: u16,
-    /// Requests in flight at first, for the fleet; default 4.
-    pub initial_in_flight: u16,
-    /// Requests in flight at most, for the fleet; default 64.
-    pub max_in_flight: u16,
+    /// Bound of the error of the store's clock, to either side of the true time; the store's operator declares it.
+    pub clock_error: Duration,
+    /// What all processes together may do. Defaults: 4 requests in flight at first, 64 at most, and 6,000 a minute as the last
+    /// net. That one counts by whole minutes of the store's clock: any 60 seconds touch two of them, so at most twice as many
+    /// fall into them.
+    pub fleet: FleetLimits,
     /// How long a claim keeps others away; default 30 s.
     pub lease: Duration,
     /// How long a connection may take; default 1 s.
@@ -39,22 +41,17 @@ pub struct DeliveryConfig {
     pub retry_budget: u32,
     /// The circuit breaker.
     pub breaker: BreakerConfig,
-    /// Requests that are never exceeded in a whole minute of the process's clock, for the fleet: the last net; default
-    /// 6,000. Any 60 seconds touch two such minutes, so at most twice as many fall into them. An instance's share is at
-    /// least 1.
-    pub effects_per_minute: u32,
     /// What is switched on; all of it outside experiments with the hook itself.
     pub protections: Protections,
 }
 
 impl DeliveryConfig {
-    /// The defaults, for what the hook believes of its quota service and for a fleet of `instances`.
-    pub const fn new(upstream: Upstream, instances: u16) -> Self {
+    /// The defaults, for what the hook believes of its quota service and of its store's clock.
+    pub const fn new(upstream: Upstream, clock_error: Duration) -> Self {
         Self {
             upstream,
-            instances,
-            initial_in_flight: 4,
-            max_in_flight: 64,
+            clock_error,
+            fleet: FleetLimits { initial_in_flight: 4, max_in_flight: 64, effects_per_minute: 6_000 },
             lease: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(1),
             attempt_timeout: Duration::from_secs(5),
@@ -71,27 +68,49 @@ impl DeliveryConfig {
                 open: Duration::from_secs(5),
                 open_cap: Duration::from_secs(60),
             },
-            effects_per_minute: 6_000,
             protections: Protections::ALL,
         }
     }
 
-    /// Whether the settings fit together, and with a store's clock that may be wrong by `clock_error`.
+    /// What a single grant's step rests on.
+    pub const fn terms(&self) -> Terms {
+        Terms { upstream: self.upstream, lease: self.lease, clock_error: self.clock_error }
+    }
+
+    /// The fleet's limits as each claim carries them: without [`Protection::AdaptiveLimit`], as many as there are.
+    pub fn fleet_limits(&self) -> FleetLimits {
+        if self.protections.has(Protection::AdaptiveLimit) {
+            self.fleet
+        } else {
+            FleetLimits { initial_in_flight: u16::MAX, max_in_flight: u16::MAX, ..self.fleet }
+        }
+    }
+
+    /// When the breaker opens: without [`Protection::Breaker`], after more calls than there are.
+    pub fn breaker_limits(&self) -> BreakerConfig {
+        if self.protections.has(Protection::Breaker) {
+            self.breaker
+        } else {
+            BreakerConfig { min_calls: u32::MAX, ..self.breaker }
+        }
+    }
+
+    /// Whether the settings fit together.
     ///
     /// # Errors
     /// The first of [`ConfigError`] that holds.
-    pub fn check(&self, clock_error: Duration) -> Result<(), ConfigError> {
-        if self.instances == 0 || self.initial_in_flight == 0 || self.max_in_flight == 0 {
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.fleet.initial_in_flight == 0 || self.fleet.max_in_flight == 0 {
             return Err(ConfigError::NoSlots);
         }
         if self.attempt_timeout.is_zero() || self.connect_timeout > self.attempt_timeout {
             return Err(ConfigError::Timeouts);
         }
-        if self.lease <= self.attempt_timeout.saturating_add(clock_error) {
+        if self.lease <= self.attempt_timeout.saturating_add(self.clock_error.saturating_mul(2)) {
             // The lease could be over before anything is sent: claimed and released without end.
             return Err(ConfigError::Lease);
         }
-        if self.effects_per_minute == 0 {
+        if self.fleet.effects_per_minute == 0 {
             return Err(ConfigError::EffectCap);
         }
         Ok(())
@@ -102,13 +121,13 @@ impl DeliveryConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// Nothing could ever be in flight; raise the number that is 0.
-    #[error("instances and limits in flight must be at least 1")]
+    #[error("limits in flight must be at least 1")]
     NoSlots,
     /// The attempt's deadline includes connecting; lower `connect-timeout`.
     #[error("connect-timeout must not exceed attempt-timeout, which must not be zero")]
     Timeouts,
     /// A claim must outlive the attempt that is made under it, by a clock that may be wrong; raise `lease`.
-    #[error("lease must be longer than attempt-timeout and clock-error together")]
+    #[error("lease must be longer than attempt-timeout and twice clock-error together")]
     Lease,
     /// Nothing could ever be sent; raise `effects-per-minute`.
     #[error("effects-per-minute must be at least 1")]

@@ -1,21 +1,18 @@
-//! The lane to one destination: everything that may hold a send back, whichever grant it is for.
+//! The lane to one destination: everything in one process that may hold a send back, whichever grant it is for.
 //!
-//! Owns pause, breaker, limit and effect cap, and feeds them with what answers say about the service's health. It knows
-//! no grant. The order of the gates is: pause, breaker, cap, free slots.
-//!
-//! * `LOAD-1`: `in_flight` never exceeds the limit at the moment of sending.
-
-use std::time::Duration;
+//! Owns pause, breaker and slow start, and feeds them with what answers say about the service's health. It knows no grant.
+//! How many requests the *fleet* may have under way is the store's to say, at each claim. The order of the gates is: pause,
+//! breaker, slow start.
 
 use super::breaker::{Breaker, Change, Gate};
 use super::config::DeliveryConfig;
-use super::limiter::Limiter;
 use crate::classify::AnswerClass;
 use crate::protection::Protection;
-use crate::time::{Instant, nanos};
+use crate::store::Load;
+use crate::time::Instant;
 
-/// The effect cap counts by whole minutes of the process's monotonic clock.
-const MINUTE: Duration = Duration::from_secs(60);
+/// One process has no bound of its own: the fleet's is enough.
+const IN_FLIGHT_MAX: u16 = u16::MAX;
 
 /// What the lane lets through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,18 +30,10 @@ pub enum Room {
 pub struct Lane {
     paused_until: Instant,
     breaker: Breaker,
-    limiter: Limiter,
     in_flight: u16,
-    cap: EffectCap,
-    is_limited: bool,
-}
-
-/// Sends in the current minute, against this instance's share of the fleet's cap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct EffectCap {
-    minute_start: Instant,
-    sent: u32,
-    sent_max: u32,
+    /// Requests that may be under way; below the maximum only after the breaker has closed, when the upstream is cold.
+    in_flight_max: u16,
+    is_adaptive: bool,
 }
 
 impl Lane {
@@ -52,15 +41,10 @@ impl Lane {
     pub fn new(config: &DeliveryConfig) -> Self {
         Self {
             paused_until: Instant::ORIGIN,
-            breaker: Breaker::new(config.breaker),
-            limiter: Limiter::new(config.initial_in_flight, config.max_in_flight, config.instances),
+            breaker: Breaker::new(config.breaker_limits()),
             in_flight: 0,
-            cap: EffectCap {
-                minute_start: Instant::ORIGIN,
-                sent: 0,
-                sent_max: (config.effects_per_minute / u32::from(config.instances)).max(1),
-            },
-            is_limited: config.protections.has(Protection::AdaptiveLimit),
+            in_flight_max: IN_FLIGHT_MAX,
+            is_adaptive: config.protections.has(Protection::AdaptiveLimit),
         }
     }
 
@@ -69,11 +53,7 @@ impl Lane {
         if now < self.paused_until {
             return Room::ClosedUntil(self.paused_until);
         }
-        if let Some(until) = self.capped_until(now) {
-            return Room::ClosedUntil(until);
-        }
-        let cap_left = self.cap_left(now);
-        let free = self.free().min(u16::try_from(cap_left).unwrap_or(u16::MAX));
+        let free = self.in_flight_max.saturating_sub(self.in_flight);
         match self.breaker.gate(now) {
             Gate::OpenUntil(Instant::MAX) => Room::Full,
             Gate::OpenUntil(until) => Room::ClosedUntil(until),
@@ -85,11 +65,6 @@ impl Lane {
         }
     }
 
-    /// Until when the effect cap holds everything back, if it does so at `now`.
-    pub fn capped_until(&self, now: Instant) -> Option<Instant> {
-        if self.cap_left(now) == 0 { Some(self.cap.minute_start + MINUTE) } else { None }
-    }
-
     /// Requests in flight.
     pub const fn in_flight(&self) -> u16 {
         self.in_flight
@@ -98,27 +73,18 @@ impl Lane {
     /// A request goes out.
     pub fn on_send(&mut self, now: Instant) {
         self.in_flight += 1;
-        if now.since(self.cap.minute_start) >= MINUTE {
-            let minute = nanos(MINUTE);
-            self.cap.minute_start = Instant::from_nanos(now.as_nanos() / minute * minute);
-            self.cap.sent = 0;
-        }
-        self.cap.sent += 1;
         self.breaker.on_send(now);
     }
 
     /// An answer of class `class` came; one request less is in flight.
     pub fn on_answer(&mut self, now: Instant, class: AnswerClass) -> Change {
-        let in_flight = self.in_flight;
         self.in_flight -= 1;
         match class {
-            AnswerClass::Timeout => {
-                self.limiter.on_timeout();
-                self.breaker.on_failure(now)
-            }
-            AnswerClass::NotSent | AnswerClass::Broken | AnswerClass::Unavailable | AnswerClass::ServerError => {
-                self.breaker.on_failure(now)
-            }
+            AnswerClass::Timeout
+            | AnswerClass::NotSent
+            | AnswerClass::Broken
+            | AnswerClass::Unavailable
+            | AnswerClass::ServerError => self.breaker.on_failure(now),
             AnswerClass::Throttled | AnswerClass::InProgress | AnswerClass::Unauthorised => {
                 self.breaker.on_neutral(now);
                 Change::None
@@ -127,14 +93,14 @@ impl Lane {
             | AnswerClass::Unproven
             | AnswerClass::Redirect
             | AnswerClass::BadRequest
+            | AnswerClass::NotFound
             | AnswerClass::Exists
             | AnswerClass::KeyMismatch
             | AnswerClass::Refused => {
-                self.limiter.on_success(in_flight);
                 let change = self.breaker.on_success(now);
-                if change == Change::Closed {
-                    self.limiter.slow_start();
-                }
+                // Each answer in time makes room for one more: the number doubles with every round trip.
+                let grown = self.in_flight_max.saturating_add(1);
+                self.in_flight_max = if change == Change::Closed && self.is_adaptive { 1 } else { grown };
                 change
             }
         }
@@ -144,12 +110,26 @@ impl Lane {
     pub fn pause(&mut self, until: Instant) {
         self.paused_until = self.paused_until.max(until);
     }
+}
 
-    fn free(&self) -> u16 {
-        if self.is_limited { self.limiter.slots().saturating_sub(self.in_flight) } else { u16::MAX - self.in_flight }
-    }
-
-    fn cap_left(&self, now: Instant) -> u32 {
-        if now.since(self.cap.minute_start) >= MINUTE { self.cap.sent_max } else { self.cap.sent_max - self.cap.sent }
+/// What an answer of class `class` tells of the service's load.
+pub const fn load(class: AnswerClass) -> Load {
+    match class {
+        AnswerClass::Timeout => Load::TimedOut,
+        AnswerClass::NotSent
+        | AnswerClass::Broken
+        | AnswerClass::Unavailable
+        | AnswerClass::ServerError
+        | AnswerClass::Throttled
+        | AnswerClass::InProgress
+        | AnswerClass::Unauthorised => Load::Unknown,
+        AnswerClass::Receipt
+        | AnswerClass::Unproven
+        | AnswerClass::Redirect
+        | AnswerClass::BadRequest
+        | AnswerClass::NotFound
+        | AnswerClass::Exists
+        | AnswerClass::KeyMismatch
+        | AnswerClass::Refused => Load::Answered,
     }
 }

@@ -5,8 +5,9 @@
 //!
 //! Neither time nor chance enters. Read next: `tests/machines_never_panic.rs`.
 
-use crate::store::{ClaimedGrant, Settlement};
+use crate::store::{ClaimedGrant, Settle};
 use crate::time::Instant;
+use crate::upstream::Ask;
 
 /// Names an attempt in its process; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,11 +42,11 @@ pub(super) struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Stage {
     /// The request is under way.
-    Sent,
+    Sent(Ask),
     /// The settlement is with the store.
-    Settling(Settlement),
+    Settling(Settle),
     /// The settlement goes to the store again at this time.
-    SettleAgain(Settlement, Instant),
+    SettleAgain(Settle, Instant),
 }
 
 /// All of them.
@@ -98,7 +99,7 @@ impl Slot {
     pub(super) const fn settle_again_at(&self) -> Option<Instant> {
         match self.stage {
             Stage::SettleAgain(_, at) => Some(at),
-            Stage::Sent | Stage::Settling(_) => None,
+            Stage::Sent(_) | Stage::Settling(_) => None,
         }
     }
 }

@@ -11,6 +11,7 @@
 //! Neither time nor chance enters. Read next: `tests/assignment_properties.rs`.
 
 pub mod change;
+mod fingerprint;
 mod rules;
 mod spec;
 

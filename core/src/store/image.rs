@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    Admit, Admitted, Claim, ClaimedGrant, Command, Committed, Evidence, Fence, First, GrantState, Settle, Settlement,
+    Admit, Admitted, Claim, ClaimedGrant, Command, Committed, Epoch, Evidence, Fence, First, Fleet, GrantState, Hold,
+    LineageId, Open, Reply, Settle, Settlement, VersionId,
 };
 use crate::classify::Doubt;
 use crate::experiment::VariantIndex;
@@ -22,17 +23,27 @@ struct UserRow {
     first_exposed_at: WallTime,
     open_slot: u32,
     variant: VariantIndex,
+    generation: u8,
     grant: Option<GrantState>,
 }
 
 const _: () = assert!(size_of::<UserRow>() == 16);
 
 impl UserRow {
-    const ABSENT: Self =
-        Self { first_exposed_at: WallTime::MAX, open_slot: u32::MAX, variant: VariantIndex::new(0), grant: None };
+    const ABSENT: Self = Self {
+        first_exposed_at: WallTime::MAX,
+        open_slot: u32::MAX,
+        variant: VariantIndex::new(0),
+        generation: 0,
+        grant: None,
+    };
 
     const fn is_absent(&self) -> bool {
         self.first_exposed_at.as_unix_nanos() == WallTime::MAX.as_unix_nanos()
+    }
+
+    const fn admitted(&self, first: First) -> Admitted {
+        Admitted { variant: self.variant, first, generation: self.generation, grant: self.grant }
     }
 }
 
@@ -44,12 +55,15 @@ struct OpenGrant {
     units: u32,
     /// Pending: when it is due. Claimed: when the lease ends.
     due_at: WallTime,
-    /// [`WallTime::MAX`] while no attempt that counts was made.
+    /// [`WallTime::MAX`] while no attempt that counts was made, [`WallTime::UNIX_EPOCH`] if it is not known when.
     first_sent_at: WallTime,
-    last_sent_at: WallTime,
+    /// No holder of an earlier claim than the present one has passed its guards after this time.
+    sent_until: WallTime,
     fence: Fence,
     attempts: u32,
     doubt: Doubt,
+    /// The service may have seen a request of an earlier claim, whatever it answered: the network may have made another of it.
+    is_seen: bool,
 }
 
 const _: () = assert!(size_of::<OpenGrant>() <= 96);
@@ -118,10 +132,18 @@ impl Counts {
 /// The whole content of a store, and the meaning of every command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Image {
+    lineage: Option<LineageId>,
+    versions: BTreeSet<VersionId>,
+    epoch: Epoch,
+    epoch_began_at: WallTime,
     users: Vec<UserRow>,
     open: Vec<OpenGrant>,
     free: Vec<u32>,
+    /// Pending grants by the time they are due.
     due: BTreeSet<(WallTime, u32)>,
+    /// Claimed grants by the end of their lease.
+    leases: BTreeSet<(WallTime, u32)>,
+    fleet: Fleet,
     evidence: BTreeMap<UserHandle, Evidence>,
     counts: Counts,
     rows_written: u64,
@@ -133,14 +155,21 @@ impl Image {
         Self { users: Vec::with_capacity(users), ..Self::default() }
     }
 
+    /// Executes the commands of one commit in order, at the store's time `now`.
+    pub fn commit(&mut self, now: WallTime, commands: impl IntoIterator<Item = Command>) -> Reply {
+        let results = commands.into_iter().map(|command| self.apply(now, command)).collect();
+        Reply::Committed { at: now, versions: self.version_count(), results }
+    }
+
     /// Executes one command at the store's time `now`.
     pub fn apply(&mut self, now: WallTime, command: Command) -> Committed {
         match command {
-            Command::Open => Committed::Opened { due_at: self.due_at() },
+            Command::Open(open) => self.open_for(open),
             Command::Admit(admit) => {
                 let record = self.admit(now, admit);
                 Committed::Admitted { record, due_at: self.due_at() }
             }
+            Command::Find(user) => Committed::Found { record: self.find(user), due_at: self.due_at() },
             Command::Claim(claim) => self.claim(now, claim),
             Command::Settle(settle) => {
                 self.settle(now, settle);
@@ -149,13 +178,54 @@ impl Image {
         }
     }
 
-    /// Whether `command` would change anything: a repeated admission only reads.
-    pub fn writes(&self, command: &Command) -> bool {
+    /// Whether `command` would change anything at `now`: a repeated admission only reads.
+    pub fn writes(&self, now: WallTime, command: &Command) -> bool {
         match command {
-            Command::Open => false,
+            Command::Open(open) => self.lineage.is_none() || !self.versions.contains(&open.version),
             Command::Admit(admit) => self.row(admit.user).is_none_or(UserRow::is_absent),
-            Command::Claim(_) | Command::Settle(_) => true,
+            Command::Find(_) => false,
+            Command::Claim(claim) => {
+                // A claim brings its own limits, which may let through what the fleet's present ones hold back.
+                let mut fleet = self.fleet;
+                fleet.configure(claim.fleet);
+                self.due_at_under(&fleet) <= now
+            }
+            Command::Settle(_) => true,
         }
+    }
+
+    /// The store has lost commits, or may have: from here on, nothing that an earlier epoch may have sent is taken for
+    /// unsent, and no fence of an earlier epoch schedules anything. `epoch` is higher than every one before, the lost ones
+    /// included.
+    ///
+    /// Grants that are admitted from now on are in doubt, too: the user's record may be among what was lost.
+    pub fn begin_epoch(&mut self, now: WallTime, epoch: Epoch) {
+        assert!(epoch > self.epoch, "an epoch is never used twice");
+        self.epoch = epoch;
+        self.epoch_began_at = now;
+        let open_slots = self.due.iter().chain(&self.leases).map(|(_, slot)| *slot);
+        for slot in open_slots {
+            let open = &mut self.open[slot as usize];
+            open.doubt = Doubt::InDoubt;
+            open.is_seen = true;
+            open.first_sent_at = WallTime::UNIX_EPOCH;
+            open.sent_until = open.sent_until.max(now);
+        }
+    }
+
+    /// The present epoch.
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// What the fleet shares.
+    pub const fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// How many versions were ever opened.
+    pub fn version_count(&self) -> u16 {
+        u16::try_from(self.versions.len()).unwrap_or(u16::MAX)
     }
 
     /// How many grants are in each state.
@@ -198,11 +268,11 @@ impl Image {
             self.counts.shift(row.grant, saved.row.grant);
         }
         if row.open_slot != u32::MAX {
-            self.close(row.open_slot);
+            self.close(row.open_slot, row.grant);
         }
         *self.row_mut(user) = saved.row;
-        if let Some(open) = saved.open {
-            let slot = self.open_slot(open);
+        if let (Some(open), Some(state)) = (saved.open, saved.row.grant) {
+            let slot = self.open_slot(open, state);
             self.row_mut(user).open_slot = slot;
         }
         match saved.evidence {
@@ -211,13 +281,15 @@ impl Image {
         };
     }
 
-    /// The users whose grants a claim would take, in order.
+    /// The users whose grants a claim of at most `limit` could take, in no particular order; it may take fewer.
     pub fn claimable(&self, now: WallTime, limit: u16) -> impl Iterator<Item = UserHandle> {
-        self.due
-            .iter()
-            .take_while(move |(at, _)| is_due(*at, now))
-            .take(usize::from(limit))
-            .map(|(_, slot)| self.open[*slot as usize].user)
+        let first = |set: &'_ BTreeSet<(WallTime, u32)>, limit: u16| -> Vec<UserHandle> {
+            let is_claimable = |(at, _): &&(WallTime, u32)| is_due(*at, now);
+            let slots = set.iter().take_while(is_claimable).take(usize::from(limit));
+            slots.map(|(_, slot)| self.open[*slot as usize].user).collect()
+        };
+        let room = u16::try_from(self.fleet.room(self.counts.claimed)).unwrap_or(u16::MAX);
+        first(&self.due, limit.min(room)).into_iter().chain(first(&self.leases, limit))
     }
 
     fn row(&self, user: UserHandle) -> Option<&UserRow> {
@@ -232,11 +304,20 @@ impl Image {
         &mut self.users[index]
     }
 
+    /// When a claim could be given something: the next pending grant if the fleet may have another request under way, or the
+    /// next lease that ends, but not before pause and cap are over.
     fn due_at(&self) -> WallTime {
-        self.due.first().map_or(WallTime::MAX, |(at, _)| *at)
+        self.due_at_under(&self.fleet)
     }
 
-    fn open_slot(&mut self, open: OpenGrant) -> u32 {
+    fn due_at_under(&self, fleet: &Fleet) -> WallTime {
+        let earliest = |set: &BTreeSet<(WallTime, u32)>| set.first().map_or(WallTime::MAX, |(at, _)| *at);
+        let pending = if fleet.is_full(self.counts.claimed) { WallTime::MAX } else { earliest(&self.due) };
+        let next = pending.min(earliest(&self.leases));
+        if next == WallTime::MAX { next } else { next.max(fleet.opens_at()) }
+    }
+
+    fn open_slot(&mut self, open: OpenGrant, state: GrantState) -> u32 {
         let slot = if let Some(slot) = self.free.pop() {
             self.open[slot as usize] = open;
             slot
@@ -244,87 +325,146 @@ impl Image {
             self.open.push(open);
             u32::try_from(self.open.len() - 1).expect("fewer than 2^32 grants are open at once")
         };
-        self.due.insert((open.due_at, slot));
+        self.queue_of(state).insert((open.due_at, slot));
         slot
     }
 
-    fn close(&mut self, slot: u32) {
-        let removed = self.due.remove(&(self.open[slot as usize].due_at, slot));
-        assert!(removed, "GRANT-3: an open grant is always due at some time");
+    /// Where an open grant in `state` waits.
+    fn queue_of(&mut self, state: GrantState) -> &mut BTreeSet<(WallTime, u32)> {
+        if state == GrantState::Claimed { &mut self.leases } else { &mut self.due }
+    }
+
+    fn unqueue(&mut self, slot: u32, state: Option<GrantState>) {
+        let key = (self.open[slot as usize].due_at, slot);
+        let was_queued = state.is_some_and(|state| self.queue_of(state).remove(&key));
+        assert!(was_queued, "GRANT-3: an open grant is always due at some time");
+    }
+
+    fn close(&mut self, slot: u32, state: Option<GrantState>) {
+        self.unqueue(slot, state);
         self.free.push(slot);
+    }
+
+    fn open_for(&mut self, open: Open) -> Committed {
+        if self.lineage.is_some_and(|lineage| lineage != open.lineage) {
+            return Committed::Foreign;
+        }
+        self.lineage = Some(open.lineage);
+        self.versions.insert(open.version);
+        Committed::Opened { due_at: self.due_at(), versions: self.versions.iter().copied().collect() }
+    }
+
+    fn find(&self, user: UserHandle) -> Option<Admitted> {
+        self.row(user).filter(|row| !row.is_absent()).map(|row| row.admitted(First::Known))
     }
 
     fn admit(&mut self, now: WallTime, admit: Admit) -> Admitted {
         let row = *self.row_mut(admit.user);
         if !row.is_absent() {
-            return Admitted { variant: row.variant, first: First::Known, grant: row.grant };
+            return row.admitted(First::Known);
         }
-        let mut row = UserRow { first_exposed_at: now, variant: admit.variant, ..UserRow::ABSENT };
+        let mut row =
+            UserRow { first_exposed_at: now, variant: admit.variant, generation: admit.generation, ..UserRow::ABSENT };
         if let Some(intent) = admit.grant {
+            let is_first_epoch = self.epoch == Epoch::default();
             row.grant = Some(GrantState::Pending);
-            row.open_slot = self.open_slot(OpenGrant {
+            let open = OpenGrant {
                 grant: intent.id,
                 user: admit.user,
                 units: intent.units,
                 due_at: now,
-                first_sent_at: WallTime::MAX,
-                last_sent_at: WallTime::MAX,
-                fence: Fence(0),
+                first_sent_at: if is_first_epoch { WallTime::MAX } else { WallTime::UNIX_EPOCH },
+                sent_until: self.epoch_began_at,
+                fence: Fence::default(),
                 attempts: 0,
-                doubt: Doubt::Clear,
-            });
+                doubt: if is_first_epoch { Doubt::Clear } else { Doubt::InDoubt },
+                is_seen: !is_first_epoch,
+            };
+            row.open_slot = self.open_slot(open, GrantState::Pending);
             self.counts.shift(None, row.grant);
         }
         *self.row_mut(admit.user) = row;
-        Admitted { variant: admit.variant, first: First::Exposure, grant: row.grant }
+        row.admitted(First::Exposure)
     }
 
     fn claim(&mut self, now: WallTime, claim: Claim) -> Committed {
         let mut grants = claim.into;
         grants.clear();
+        self.fleet.configure(claim.fleet);
+        let mut hold = None;
         while grants.len() < usize::from(claim.limit) {
-            let Some(&(at, slot)) = self.due.first().filter(|(at, _)| is_due(*at, now)) else { break };
-            self.due.remove(&(at, slot));
+            let held = self.fleet.hold(now, self.counts.claimed);
+            let Some(slot) = self.next_claimable(now, held) else {
+                hold = held.filter(|_| self.next_claimable(now, None).is_some());
+                break;
+            };
             grants.push(self.claim_one(now, slot, claim.lease));
+            assert!(
+                held == Some(Hold::Full) || self.counts.claimed <= u64::from(self.fleet.limit()),
+                "LOAD-1: a claim above the fleet's limit"
+            );
         }
-        Committed::Claimed { grants, due_at: self.due_at() }
+        Committed::Claimed { grants, due_at: self.due_at(), hold }
+    }
+
+    /// The grant that is overdue longest. A lease that has ended may be taken over even if the fleet is full: it counts
+    /// already.
+    fn next_claimable(&self, now: WallTime, hold: Option<Hold>) -> Option<u32> {
+        let overdue = |set: &BTreeSet<(WallTime, u32)>| set.first().copied().filter(|(at, _)| is_due(*at, now));
+        let next = match hold {
+            Some(Hold::Paused(_) | Hold::Capped(_)) => None,
+            Some(Hold::Full) => overdue(&self.leases),
+            None => match (overdue(&self.due), overdue(&self.leases)) {
+                (Some(pending), Some(lapsed)) => Some(pending.min(lapsed)),
+                (pending, lapsed) => pending.or(lapsed),
+            },
+        };
+        next.map(|(_, slot)| slot)
     }
 
     fn claim_one(&mut self, now: WallTime, slot: u32, lease: Duration) -> ClaimedGrant {
+        let user = self.open[slot as usize].user;
+        let state = self.row_mut(user).grant.replace(GrantState::Claimed);
+        self.unqueue(slot, state);
+        let epoch = self.epoch;
         let open = &mut self.open[slot as usize];
-        let index = usize::try_from(open.user.0).expect("an open grant has a row");
-        let row = &mut self.users[index];
-        if row.grant == Some(GrantState::Claimed) {
-            // The lease ended with the intent to send still open: whoever held it may have sent.
+        if state == Some(GrantState::Claimed) {
+            // The lease ended with the intent to send still open: whoever held it may have sent, until its very end.
             open.doubt = Doubt::InDoubt;
+            open.is_seen = true;
+            open.sent_until = open.sent_until.max(open.due_at);
         } else {
-            self.counts.shift(row.grant, Some(GrantState::Claimed));
-            row.grant = Some(GrantState::Claimed);
+            self.counts.shift(state, Some(GrantState::Claimed));
         }
         if open.first_sent_at == WallTime::MAX {
             open.first_sent_at = now;
         }
-        open.last_sent_at = now;
-        open.fence = Fence(open.fence.0 + 1);
+        open.fence = Fence { epoch, claim: open.fence.claim + 1 };
         open.attempts = open.attempts.saturating_add(1);
         // A lease of zero would let the same claim take the grant twice.
         open.due_at = now + lease.max(Duration::from_nanos(1));
-        self.due.insert((open.due_at, slot));
+        self.leases.insert((open.due_at, slot));
+        self.fleet.on_claim(now);
         self.rows_written += 1;
         ClaimedGrant {
-            user: open.user,
+            user,
             grant: open.grant,
             units: open.units,
             fence: open.fence,
             attempts: open.attempts,
             doubt: open.doubt,
             first_sent_at: open.first_sent_at,
+            sent_until: open.sent_until,
+            claimed_at: now,
             lease_until: open.due_at,
         }
     }
 
     fn settle(&mut self, now: WallTime, settle: Settle) {
         let Some(row) = self.row(settle.user).copied() else { return };
+        if self.is_news(&row, &settle) {
+            self.fleet.on_settled(now, self.counts.claimed, settle.load, settle.pause);
+        }
         match (row.grant, settle.settlement) {
             // A receipt is proof under any fence, and ends even a parked or wrongly rejected grant.
             (Some(GrantState::Parked | GrantState::Rejected), Settlement::Delivered) => {
@@ -336,64 +476,95 @@ impl Image {
         }
     }
 
+    /// Whether a settlement tells of an attempt that no earlier settlement has told of: one whose acknowledgement was lost
+    /// comes again, and must not shrink the limit twice.
+    fn is_news(&self, row: &UserRow, settle: &Settle) -> bool {
+        match (row.grant, settle.settlement) {
+            (None | Some(GrantState::Delivered), _) => false,
+            (Some(_), Settlement::Delivered) => true,
+            (Some(GrantState::Claimed), _) => self.is_live(row, settle),
+            (Some(GrantState::Pending | GrantState::Rejected | GrantState::Parked), _) => false,
+        }
+    }
+
+    /// Whether a settlement is of the grant's present claim, and of this epoch.
+    fn is_live(&self, row: &UserRow, settle: &Settle) -> bool {
+        row.grant == Some(GrantState::Claimed)
+            && settle.fence.epoch == self.epoch
+            && self.open[row.open_slot as usize].fence == settle.fence
+    }
+
     fn settle_open(&mut self, now: WallTime, row: UserRow, settle: Settle) {
         let open = self.open[row.open_slot as usize];
         if open.grant != settle.grant {
             return;
         }
-        let live = open.fence == settle.fence && row.grant == Some(GrantState::Claimed);
+        let is_live = self.is_live(&row, &settle);
         match settle.settlement {
             Settlement::Delivered => self.finish(settle.user, GrantState::Delivered),
-            Settlement::Again { doubt: Doubt::InDoubt, .. } if !live => {
-                // GRANT-5: a stale fence schedules nothing, but doubt is never forgotten.
-                let open = &mut self.open[row.open_slot as usize];
-                if open.doubt == Doubt::Clear {
-                    // GRANT-4: nobody knows when that claim was, so no window is certain to be open.
-                    open.first_sent_at = WallTime::UNIX_EPOCH;
-                }
-                open.doubt = Doubt::InDoubt;
-                self.rows_written += 1;
-            }
-            _ if !live => {}
+            Settlement::Again { doubt: Doubt::InDoubt, .. } if !is_live => self.doubt_without_date(now, row.open_slot),
+            _ if !is_live => {}
             Settlement::Rejected => self.finish(settle.user, GrantState::Rejected),
             Settlement::Parked { reason, answer } => {
-                self.evidence.insert(
-                    settle.user,
-                    Evidence {
-                        grant: open.grant,
-                        reason,
-                        answer,
-                        attempts: open.attempts,
-                        first_sent_at: open.first_sent_at,
-                        last_sent_at: open.last_sent_at,
-                        parked_at: now,
-                    },
-                );
+                let evidence = Evidence {
+                    grant: open.grant,
+                    reason,
+                    answer,
+                    attempts: open.attempts,
+                    first_sent_at: open.first_sent_at,
+                    sent_until: if answer.is_some() { now } else { open.sent_until },
+                    parked_at: now,
+                };
+                self.evidence.insert(settle.user, evidence);
                 self.finish(settle.user, GrantState::Parked);
             }
-            Settlement::Again { after, doubt } => self.reschedule(row.open_slot, now + after, doubt),
-            Settlement::Released => {
+            Settlement::Again { after, doubt } => {
+                let open = &mut self.open[row.open_slot as usize];
+                open.sent_until = now;
+                open.doubt = open.doubt.max(doubt);
+                open.is_seen = true;
+                self.reschedule(row.open_slot, now + after);
+            }
+            Settlement::Unsent { after } => self.reschedule(row.open_slot, now + after),
+            Settlement::Released { after } => {
                 self.open[row.open_slot as usize].attempts -= 1;
-                self.reschedule(row.open_slot, now, open.doubt);
+                self.reschedule(row.open_slot, now + after);
+            }
+            Settlement::Absent => {
+                let open = &mut self.open[row.open_slot as usize];
+                open.doubt = Doubt::Clear;
+                open.is_seen = false;
+                open.attempts -= 1;
+                self.reschedule(row.open_slot, now);
             }
         }
     }
 
-    fn reschedule(&mut self, slot: u32, due_at: WallTime, doubt: Doubt) {
+    /// `GRANT-5`: a stale fence schedules nothing, but doubt is never forgotten. `GRANT-4`: nobody knows when that claim was,
+    /// so no window is certain to be open.
+    fn doubt_without_date(&mut self, now: WallTime, slot: u32) {
         let open = &mut self.open[slot as usize];
-        let moved = self.due.remove(&(open.due_at, slot));
-        assert!(moved, "GRANT-3: an open grant is always due at some time");
-        if open.doubt == Doubt::Clear && doubt == Doubt::Clear {
-            // Nothing was applied, so no key is in use and no window has begun.
+        if open.doubt == Doubt::Clear {
+            open.first_sent_at = WallTime::UNIX_EPOCH;
+        }
+        open.doubt = Doubt::InDoubt;
+        open.is_seen = true;
+        open.sent_until = open.sent_until.max(now);
+        self.rows_written += 1;
+    }
+
+    fn reschedule(&mut self, slot: u32, due_at: WallTime) {
+        let user = self.open[slot as usize].user;
+        let from = self.row_mut(user).grant.replace(GrantState::Pending);
+        self.unqueue(slot, from);
+        let open = &mut self.open[slot as usize];
+        if !open.is_seen {
+            // No key is in use, so no window has begun.
             open.first_sent_at = WallTime::MAX;
         }
-        open.doubt = open.doubt.max(doubt);
         open.due_at = due_at;
         self.due.insert((due_at, slot));
         self.rows_written += 1;
-        let user = open.user;
-        let row = self.row_mut(user);
-        let from = row.grant.replace(GrantState::Pending);
         self.counts.shift(from, Some(GrantState::Pending));
     }
 
@@ -404,7 +575,7 @@ impl Image {
         self.counts.shift(from, Some(state));
         self.rows_written += 1;
         if slot != u32::MAX {
-            self.close(slot);
+            self.close(slot, from);
         }
     }
 }

@@ -9,24 +9,25 @@ use std::time::Duration;
 
 use hookproof_core::admission::{VisitAnswer, VisitToken};
 use hookproof_core::audit::AuditEvent;
-use hookproof_core::committer::{Commit, Ticket};
+use hookproof_core::committer::{Commit, CommitterConfig, Ticket};
 use hookproof_core::delivery::config::DeliveryConfig;
 use hookproof_core::delivery::{AttemptId, Send};
 use hookproof_core::experiment::{Experiment, Exposed, GrantSpec, HashSpec, Phase, Spec, VariantSpec};
-use hookproof_core::hook::{Hook, Input, Output};
+use hookproof_core::hook::{Hook, HookConfig, Input, Output};
 use hookproof_core::identity::{GrantId, UserHandle};
-use hookproof_core::store::{Command, Committed, GrantState, Image, Reply};
+use hookproof_core::lineage::Lineage;
+use hookproof_core::store::{Command, Committed, Epoch, GrantState, Image, Reply};
 use hookproof_core::time::{Instant, WallTime};
-use hookproof_core::upstream::{Answer, Body, Capability, Lost, Request, Upstream};
+use hookproof_core::upstream::{Answer, Ask, Body, Capability, Lost, Request, Upstream};
 
 /// The declared error of the store's clock.
 pub const CLOCK_ERROR: Duration = Duration::from_millis(500);
-/// The store's time at the origin of the processes' monotonic clock.
-const STORE_ORIGIN: WallTime = WallTime::from_unix_nanos(1_700_000_000_000_000_000);
+/// The store's time at the origin of the processes' monotonic clock: a whole minute.
+pub const STORE_ORIGIN: WallTime = WallTime::from_unix_nanos(1_700_000_040_000_000_000);
 /// More steps than any test needs at one instant.
 const STEPS_AT_ONE_INSTANT_MAX: u32 = 20_000;
 
-/// What becomes of a command on its way to the store and back.
+/// What becomes of a commit on its way to the store and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// Done and acknowledged.
@@ -50,43 +51,74 @@ pub enum Handling {
     Answer(Answer),
 }
 
-/// A quota service with idempotency keys.
+/// A quota service that offers what its capability says and no more, and never lies about what it shows.
 #[derive(Clone, Debug)]
 pub struct Service {
     /// What is done with the next requests; then [`Service::otherwise`].
     pub script: VecDeque<Handling>,
     /// What is done when the script is over.
     pub otherwise: Handling,
-    /// How long a key is remembered.
-    pub ttl: Duration,
+    capability: Capability,
+    /// When each key was first used.
     keys: BTreeMap<GrantId, Instant>,
+    /// When each grant was first applied.
+    grants: BTreeMap<GrantId, Instant>,
     applied: BTreeMap<UserHandle, u32>,
 }
 
 impl Service {
+    const fn new(capability: Capability) -> Self {
+        Self {
+            script: VecDeque::new(),
+            otherwise: Handling::Apply,
+            capability,
+            keys: BTreeMap::new(),
+            grants: BTreeMap::new(),
+            applied: BTreeMap::new(),
+        }
+    }
+
     /// How often the user's quota was increased.
     pub fn applied(&self, user: u64) -> u32 {
         self.applied.get(&UserHandle(user)).copied().unwrap_or(0)
     }
 
     fn handle(&mut self, now: Instant, request: Request) -> Answer {
-        match self.script.pop_front().unwrap_or(self.otherwise) {
-            Handling::Apply => {
+        match (self.script.pop_front().unwrap_or(self.otherwise), request.ask) {
+            (Handling::Apply, Ask::Apply) => {
                 self.apply(now, request);
                 status(200)
             }
-            Handling::ApplyAndLose => {
+            (Handling::ApplyAndLose, Ask::Apply) => {
                 self.apply(now, request);
                 TIMED_OUT
             }
-            Handling::Answer(answer) => answer,
+            (Handling::Apply | Handling::Answer(Answer::Status { code: 404, .. }), Ask::Read) => {
+                self.read(now, request)
+            }
+            (Handling::ApplyAndLose, Ask::Read) => TIMED_OUT,
+            (Handling::Answer(answer), _) => answer,
         }
     }
 
+    fn read(&self, now: Instant, request: Request) -> Answer {
+        let lag = match self.capability {
+            Capability::ReadBack { lag } => lag,
+            Capability::PutById | Capability::IdempotencyKey { .. } | Capability::None => Duration::ZERO,
+        };
+        let shows = self.grants.get(&request.grant).is_some_and(|applied_at| *applied_at + lag <= now);
+        status(if shows { 200 } else { 404 })
+    }
+
     fn apply(&mut self, now: Instant, request: Request) {
-        let is_known = self.keys.get(&request.key).is_some_and(|first| now < *first + self.ttl);
+        let is_known = self.keys.get(&request.key).is_some_and(|first| match self.capability {
+            Capability::PutById => true,
+            Capability::IdempotencyKey { ttl } => now < *first + ttl,
+            Capability::ReadBack { .. } | Capability::None => false,
+        });
         if !is_known {
             self.keys.insert(request.key, now);
+            self.grants.entry(request.grant).or_insert(now);
             *self.applied.entry(request.user).or_insert(0) += 1;
         }
     }
@@ -124,6 +156,8 @@ enum Content {
 #[derive(Clone, Debug)]
 struct Process {
     hook: Option<Hook>,
+    lineage: Lineage,
+    is_stopping: bool,
     life: u32,
     is_paused: bool,
 }
@@ -135,24 +169,28 @@ pub struct Bench {
     pub image: Image,
     /// The quota service.
     pub service: Service,
-    /// What becomes of the next openings; then they are done.
+    /// What becomes of the next commits with an opening; then they are done.
     pub open_fates: VecDeque<Fate>,
-    /// The same for admissions.
+    /// The same for commits with an admission or a look at a record.
     pub admit_fates: VecDeque<Fate>,
-    /// The same for claims.
+    /// The same for commits with a claim.
     pub claim_fates: VecDeque<Fate>,
-    /// The same for settlements.
+    /// The same for commits with a settlement.
     pub settle_fates: VecDeque<Fate>,
     /// Whether requests wait for [`Bench::answer`] instead of going to the service.
     pub holds_sends: bool,
+    /// Whether the store's replies are late: none arrives as long as this is set.
+    pub holds_replies: bool,
     /// Requests that wait, in order.
     pub held: Vec<(usize, Send)>,
     /// Everything that was sent: when, by which process, what.
     pub sends: Vec<(Duration, usize, Request)>,
     /// When claims went to the store.
     pub claims: Vec<Duration>,
-    /// Commands that the store has executed.
+    /// Commands that went to the store.
     pub command_count: u32,
+    /// The largest number of commands in one commit.
+    pub batch_largest: usize,
     /// What was audited.
     pub events: Vec<AuditEvent>,
     /// What visits were answered.
@@ -164,49 +202,47 @@ pub struct Bench {
     /// Claims that the store has executed: whose, and which attempt.
     intents: BTreeSet<(UserHandle, u32)>,
     now: Instant,
-    config: DeliveryConfig,
+    config: HookConfig,
     processes: Vec<Process>,
     wire: VecDeque<Message>,
     steps_at_this_instant: u32,
 }
 
 impl Bench {
-    /// `process_count` started processes over an empty store.
+    /// `process_count` started processes over an empty store, with an experiment that treats everyone.
     pub fn new(config: DeliveryConfig, process_count: usize) -> Self {
-        let ttl = match config.upstream.capability {
-            Capability::IdempotencyKey { ttl } => ttl,
-            Capability::PutById | Capability::ReadBack { .. } | Capability::None => Duration::MAX,
-        };
+        Self::with_lineages(config, vec![only(everyone_is_treated()); process_count])
+    }
+
+    /// One started process for each of `lineages` over an empty store.
+    pub fn with_lineages(config: DeliveryConfig, lineages: Vec<Lineage>) -> Self {
+        let process = |lineage| Process { hook: None, lineage, is_stopping: false, life: 0, is_paused: false };
         let mut bench = Self {
             image: Image::default(),
-            service: Service {
-                script: VecDeque::new(),
-                otherwise: Handling::Apply,
-                ttl,
-                keys: BTreeMap::new(),
-                applied: BTreeMap::new(),
-            },
+            service: Service::new(config.upstream.capability),
             open_fates: VecDeque::new(),
             admit_fates: VecDeque::new(),
             claim_fates: VecDeque::new(),
             settle_fates: VecDeque::new(),
             holds_sends: false,
+            holds_replies: false,
             held: Vec::new(),
             sends: Vec::new(),
             claims: Vec::new(),
             command_count: 0,
+            batch_largest: 0,
             events: Vec::new(),
             answers: Vec::new(),
             store_stopped_at: None,
             draw: 1 << 63,
             intents: BTreeSet::new(),
             now: Instant::ORIGIN,
-            config,
-            processes: vec![Process { hook: None, life: 0, is_paused: false }; process_count],
+            config: HookConfig { delivery: config, committer: CommitterConfig::default() },
+            processes: lineages.into_iter().map(process).collect(),
             wire: VecDeque::new(),
             steps_at_this_instant: 0,
         };
-        for process in 0..process_count {
+        for process in 0..bench.processes.len() {
             bench.start(process);
         }
         bench
@@ -219,11 +255,28 @@ impl Bench {
 
     /// Starts a process, in place of the one that ran there.
     pub fn start(&mut self, process: usize) {
-        let hook = Hook::new(everyone_is_treated(), self.config.clone(), CLOCK_ERROR).expect("the settings fit");
         let slot = &mut self.processes[process];
+        let hook = Hook::new(slot.lineage.clone(), self.config.clone()).expect("the settings fit");
         slot.life += 1;
+        slot.is_stopping = false;
         slot.hook = Some(hook);
         self.input(process, Input::Started);
+    }
+
+    /// The process that is started there next runs this.
+    pub fn deploy(&mut self, process: usize, lineage: Lineage) {
+        self.processes[process].lineage = lineage;
+    }
+
+    /// Tells a process to end.
+    pub fn stop(&mut self, process: usize) {
+        self.processes[process].is_stopping = true;
+        self.input(process, Input::Stop);
+    }
+
+    /// Whether a process may end.
+    pub fn is_idle(&self, process: usize) -> bool {
+        self.processes[process].hook.as_ref().is_none_or(Hook::is_idle)
     }
 
     /// Ends a process: all that it knew is gone. What it has sent is still on its way.
@@ -231,9 +284,21 @@ impl Bench {
         self.processes[process].hook = None;
     }
 
-    /// Whether a process runs there.
+    /// Whether a process runs there and was not told to end.
     pub fn is_alive(&self, process: usize) -> bool {
-        self.processes[process].hook.is_some()
+        self.processes[process].hook.is_some() && !self.processes[process].is_stopping
+    }
+
+    /// The store's time.
+    pub fn store_now(&self) -> WallTime {
+        STORE_ORIGIN + self.store_stopped_at.unwrap_or(self.now())
+    }
+
+    /// The store loses every commit since `image` was copied from it, and says so.
+    pub fn roll_back(&mut self, image: Image) {
+        let epoch = Epoch(self.image.epoch().0 + 1);
+        self.image = image;
+        self.image.begin_epoch(self.store_now(), epoch);
     }
 
     /// From here on a process neither hears nor says anything.
@@ -269,7 +334,8 @@ impl Bench {
     pub fn step(&mut self) -> bool {
         let is_blocked = |message: &Message| {
             let is_incoming = matches!(message.content, Content::FromStore(..) | Content::FromService(..));
-            is_incoming && self.processes[message.process].is_paused
+            let is_late = self.holds_replies && matches!(message.content, Content::FromStore(..));
+            is_late || (is_incoming && self.processes[message.process].is_paused)
         };
         let Some(position) = self.wire.iter().position(|message| !is_blocked(message)) else { return false };
         let message = self.wire.remove(position).expect("the position was just found");
@@ -278,7 +344,7 @@ impl Bench {
         let is_alive = self.processes[message.process].life == message.life;
         match message.content {
             Content::ToStore(commit) => {
-                let reply = self.execute(commit.command);
+                let reply = self.execute(commit.commands);
                 self.wire.push_back(Message { content: Content::FromStore(commit.ticket, reply), ..message });
             }
             Content::ToService(send) => {
@@ -382,9 +448,9 @@ impl Bench {
                 Output::Answer(_, answer) => self.answers.push(answer),
                 Output::Audit(event) => self.events.push(event),
                 Output::Store(commit) => {
-                    if let Command::Claim(_) = commit.command {
-                        self.claims.push(self.now());
-                    }
+                    self.batch_largest = self.batch_largest.max(commit.commands.len());
+                    let claims = commit.commands.iter().filter(|command| matches!(command, Command::Claim(_)));
+                    self.claims.extend(claims.map(|_| self.now.since(Instant::ORIGIN)));
                     self.post(process, Content::ToStore(commit));
                 }
                 Output::Send(send) => self.on_send(process, send),
@@ -408,61 +474,99 @@ impl Bench {
         self.wire.push_back(Message { process, life, content });
     }
 
-    fn execute(&mut self, command: Command) -> Reply {
-        let fates = match command {
-            Command::Open => &mut self.open_fates,
-            Command::Admit(_) => &mut self.admit_fates,
-            Command::Claim(_) => &mut self.claim_fates,
-            Command::Settle(_) => &mut self.settle_fates,
-        };
-        let fate = fates.pop_front().unwrap_or(Fate::Done);
-        let at = STORE_ORIGIN + self.store_stopped_at.unwrap_or(self.now());
-        self.command_count += 1;
-        match fate {
+    /// What becomes of a commit: the first fate that waits for one of its commands.
+    fn fate(&mut self, commands: &[Command]) -> Fate {
+        let mut fate = None;
+        for command in commands {
+            let fates = match command {
+                Command::Open(_) => &mut self.open_fates,
+                Command::Admit(_) | Command::Find(_) => &mut self.admit_fates,
+                Command::Claim(_) => &mut self.claim_fates,
+                Command::Settle(_) => &mut self.settle_fates,
+            };
+            if fate.is_none() {
+                fate = fates.pop_front();
+            }
+        }
+        fate.unwrap_or(Fate::Done)
+    }
+
+    fn execute(&mut self, commands: Vec<Command>) -> Reply {
+        let at = self.store_now();
+        self.command_count += u32::try_from(commands.len()).expect("a commit is small");
+        match self.fate(&commands) {
             Fate::Done => {
-                let result = self.image.apply(at, command);
-                if let Committed::Claimed { grants, .. } = &result {
-                    self.intents.extend(grants.iter().map(|claim| (claim.user, claim.attempts)));
-                }
-                Reply::Committed { at, result }
+                let reply = self.image.commit(at, commands);
+                self.note_intents(&reply);
+                reply
             }
             Fate::Refused => Reply::Refused,
             Fate::CommandLost => Reply::Unknown,
             Fate::ReplyLost => {
-                self.image.apply(at, command);
+                self.image.commit(at, commands);
                 Reply::Unknown
+            }
+        }
+    }
+
+    fn note_intents(&mut self, reply: &Reply) {
+        let Reply::Committed { results, .. } = reply else { return };
+        for result in results {
+            if let Committed::Claimed { grants, .. } = result {
+                self.intents.extend(grants.iter().map(|claim| (claim.user, claim.attempts)));
             }
         }
     }
 }
 
-/// Settings of a single process for a service with `capability`.
+/// The defaults for a service with `capability`.
 pub const fn config(capability: Capability) -> DeliveryConfig {
-    DeliveryConfig::new(Upstream { capability, request_lifetime: Duration::from_secs(5) }, 1)
+    DeliveryConfig::new(Upstream { capability, request_lifetime: Duration::from_secs(5) }, CLOCK_ERROR)
 }
 
 /// A service that remembers keys for a day.
 pub const WITH_KEYS: Capability = Capability::IdempotencyKey { ttl: Duration::from_secs(86_400) };
 
+/// The share of all users.
+pub const EVERYBODY_PPM: u32 = 1_000_000;
+
+/// An experiment of one lineage; `weights` are those of the control, which is the baseline, and of the treatment.
+pub fn experiment(coverage_ppm: u32, weights: [u32; 2]) -> Experiment {
+    of_lineage("bench", HashSpec::Sha256V1, coverage_ppm, weights)
+}
+
 /// An experiment whose every user is treated; the first variant is the baseline.
 pub fn everyone_is_treated() -> Experiment {
+    experiment(EVERYBODY_PPM, [0, 1])
+}
+
+/// An experiment of the lineage `lineage` with the hash `hash`.
+pub fn of_lineage(lineage: &str, hash: HashSpec, coverage_ppm: u32, weights: [u32; 2]) -> Experiment {
     let grant = GrantSpec { units: 10, effect: "quota".to_owned() };
+    let variant = |name: &str, weight, grant| VariantSpec { name: name.to_owned(), weight, grant };
     Experiment::new(Spec {
         id: "bench".to_owned(),
         namespace: "tests".to_owned(),
-        lineage: None,
+        lineage: Some(lineage.to_owned()),
         version: "1".to_owned(),
-        hash: HashSpec::Sha256V1,
+        hash,
         salt: None,
-        coverage_ppm: 1_000_000,
-        variants: vec![
-            VariantSpec { name: "control".to_owned(), weight: 0, grant: None },
-            VariantSpec { name: "treatment".to_owned(), weight: 1, grant: Some(grant) },
-        ],
+        coverage_ppm,
+        variants: vec![variant("control", weights[0], None), variant("treatment", weights[1], Some(grant))],
         generation: 0,
         exposed: Exposed::Keep,
         phase: Phase::Running,
         operations: BTreeSet::new(),
     })
     .expect("the experiment is permitted")
+}
+
+/// A lineage of one version.
+pub fn only(experiment: Experiment) -> Lineage {
+    among(experiment, Vec::new())
+}
+
+/// A version among others of its lineage.
+pub fn among(experiment: Experiment, others: Vec<Experiment>) -> Lineage {
+    Lineage::new(experiment, others).expect("they are of one lineage")
 }

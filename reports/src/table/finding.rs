@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::text::{counted, grouped, judgement, paragraph, whole};
 use super::{Block, Row, Style, TableOptions};
 use crate::number::Number;
-use crate::record::{Expectation, Fault, Invariant, Limit, Role, Run, Verdict, repro_command};
+use crate::record::{Expectation, Fault, Invariant, Limit, ParkedGrant, Role, Run, Verdict, repro_command};
 
 const SEEDS_LISTED: usize = 5;
 const RUN: &str = "run";
@@ -28,7 +28,7 @@ pub(crate) fn render(out: &mut String, block: &Block<'_>, options: &TableOptions
             out.push('\n');
         }
     }
-    let accounts: Vec<String> = block.rows.iter().filter_map(account).collect();
+    let accounts: Vec<String> = block.rows.iter().flat_map(|row| account(row).into_iter().chain(parked(row))).collect();
     if !accounts.is_empty() {
         out.push('\n');
     }
@@ -185,6 +185,14 @@ fn account(row: &Row<'_>) -> Option<String> {
             (!broken.is_empty()).then(|| format!("{hook}* breaks {}", broken.join(", ")))
         }
     }
+}
+
+/// The first grant that waits for a human: a judged hook's word on what it could not prove.
+fn parked(row: &Row<'_>) -> Option<String> {
+    let run = row.runs.iter().find(|run| run.role == Role::Judged && !run.parked.is_empty())?;
+    let ParkedGrant { user, grant, reason, look_up, attempts, .. } = run.parked.first()?;
+    let sends = counted(u64::from(*attempts), "send");
+    Some(format!("{} parked, such as {user}'s grant {grant}: {reason} after {sends}. Look up {look_up}.", run.hook))
 }
 
 /// Words in front of a list, if there is anything in it.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hookproof_sim::promise::Cell;
 use hookproof_sim::scenario::HookKind;
 
 use crate::size;
@@ -52,6 +53,8 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Check scenario files without running them
     Validate(ValidateArgs),
+    /// Print what can be promised against which hazard, or confirm it on simulated runs
+    Promise(PromiseArgs),
     /// Work with an experiment's assignment
     Experiment {
         #[command(subcommand)]
@@ -98,6 +101,37 @@ pub(crate) struct ValidateArgs {
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// `promise`.
+#[derive(Debug, Args)]
+pub(crate) struct PromiseArgs {
+    /// Confirm the matrix on N simulated runs, spread over its cells
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) runs: Option<u64>,
+    /// The first seed of the runs, or the seed of the printed scenario
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1 << 62))]
+    pub(crate) seed: u64,
+    /// Threads [default: as many as the machine can run]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// One cell, such as lost-reply-read-back: without --runs its scenario is printed
+    #[arg(long, value_name = "HAZARD-OFFER", value_parser = parse_cell)]
+    pub(crate) cell: Option<Cell>,
+    /// What to print
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: PromiseFormat,
+}
+
+/// A rendering of the promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PromiseFormat {
+    /// Tables in columns.
+    Human,
+    /// For programs.
+    Json,
+    /// The document docs/promise.md.
+    Markdown,
 }
 
 /// How large a scenario may be.
@@ -182,6 +216,12 @@ pub(crate) struct VectorsArgs {
 fn hook_parser() -> impl TypedValueParser<Value = HookKind> {
     PossibleValuesParser::new(HookKind::ALL.map(HookKind::name))
         .map(|name| HookKind::from_name(&name).expect("only names of hooks are possible values"))
+}
+
+fn parse_cell(text: &str) -> Result<Cell, String> {
+    let hint =
+        || "a hazard and an offer are needed, as in lost-reply-read-back; `hookproof promise` prints both".to_owned();
+    Cell::all().find(|cell| cell.name() == text).ok_or_else(hint)
 }
 
 fn parse_seeds(text: &str) -> Result<Range<u64>, String> {

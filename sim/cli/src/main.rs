@@ -10,6 +10,7 @@ mod experiment;
 mod out;
 mod pool;
 mod progress;
+mod promise;
 mod record;
 mod run;
 mod scenarios;
@@ -43,6 +44,7 @@ fn dispatch(verb: &Verb, terminal: &Terminal) -> Result<Exit, Failure> {
     match verb {
         Verb::Run(args) => run::run(args, terminal),
         Verb::Validate(args) => validate::validate(args, terminal),
+        Verb::Promise(args) => promise::promise(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Assign(args) } => experiment::assign::assign(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Diff(args) } => experiment::diff::diff(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Vectors(args) } => experiment::vectors::vectors(&args.file),

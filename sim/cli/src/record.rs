@@ -1,9 +1,11 @@
 //! From the simulator's outcome to the versioned record.
 
+use hookproof_core::time::WallTime;
 use hookproof_reports as reports;
 use hookproof_reports::{Length, Number};
 use hookproof_sim::outcome::{self, Outcome};
 use hookproof_sim::scenario::{self, Scenario};
+use hookproof_sim::users;
 
 /// The record of one run.
 pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
@@ -31,6 +33,7 @@ pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
         },
         latency: reports::Latency { quantiles: outcome.latency_us.iter().map(quantile).collect() },
         worst_users: outcome.worst_users.iter().map(worst_user).collect(),
+        parked: outcome.parked.iter().map(parked).collect(),
         repro: reports::repro_command(&format!("{}.toml", scenario.name), hook, outcome.seed),
     }
 }
@@ -129,4 +132,25 @@ fn quantile(&(quantile_ppm, latency_us): &(u32, u64)) -> reports::Quantile {
 fn worst_user(user: &outcome::WorstUser) -> reports::WorstUser {
     let outcome::WorstUser { user, effects, held, intended } = user.clone();
     reports::WorstUser { user, effects, held, intended }
+}
+
+fn parked(outcome::Parked { user, evidence }: &outcome::Parked) -> reports::ParkedGrant {
+    let is_dated = evidence.first_sent_at != WallTime::UNIX_EPOCH && evidence.first_sent_at != WallTime::MAX;
+    reports::ParkedGrant {
+        user: users::name(*user),
+        grant: evidence.grant.to_string(),
+        reason: evidence.reason.name().to_owned(),
+        look_up: evidence.reason.look_up().to_owned(),
+        attempts: evidence.attempts,
+        answer: evidence.answer.map(|answer| answer.name().to_owned()),
+        first_sent_at: is_dated.then(|| utc(evidence.first_sent_at)),
+        sent_until: utc(evidence.sent_until),
+        parked_at: utc(evidence.parked_at),
+    }
+}
+
+/// RFC 3339; a time that no calendar holds is its nanoseconds since 1970.
+fn utc(at: WallTime) -> String {
+    let nanos = i128::from(at.as_unix_nanos());
+    jiff::Timestamp::from_nanosecond(nanos).map_or_else(|_| format!("{nanos} ns"), |timestamp| timestamp.to_string())
 }

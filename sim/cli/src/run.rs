@@ -257,9 +257,11 @@ mod tests {
             invariants: Vec::new(),
             faults: Vec::new(),
             reached: BTreeMap::new(),
+            grants_parked: 0,
             series: Series::default(),
             latency_us: Vec::new(),
             worst_users: Vec::new(),
+            parked: Vec::new(),
             hook_calls: 0,
             events: 0,
         }

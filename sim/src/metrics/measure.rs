@@ -43,12 +43,7 @@ pub fn unsupported(hook: HookKind) -> Vec<Metric> {
 }
 
 /// Measures one stretch of a run, the whole run being stretch 0. What there is nothing to measure of is absent.
-pub fn measure(
-    scenario: &Scenario,
-    recorder: &Recorder,
-    image: Option<&Image>,
-    index: usize,
-) -> BTreeMap<Metric, Value> {
+pub fn measure(scenario: &Scenario, recorder: &Recorder, images: &[&Image], index: usize) -> BTreeMap<Metric, Value> {
     let stretch = &recorder.stretches[index];
     let mut values = Values::default();
     if let Some(allocation) = &stretch.allocation {
@@ -58,7 +53,7 @@ pub fn measure(
     values.load(scenario, recorder, stretch, index == 0);
     values.hook_and_grants(stretch);
     if index == 0 {
-        values.whole_run(recorder, stretch, image);
+        values.whole_run(recorder, stretch, images);
     }
     values.0
 }
@@ -168,15 +163,17 @@ impl Values {
         self.count(Metric::ExposureDuplicates, stretch.duplicates);
     }
 
-    fn whole_run(&mut self, recorder: &Recorder, stretch: &Stretch, image: Option<&Image>) {
+    fn whole_run(&mut self, recorder: &Recorder, stretch: &Stretch, images: &[&Image]) {
         if let Some(allocation) = &stretch.allocation {
             self.ratio(Metric::UpstreamAmplification, stretch.calls, allocation.entitled_called);
         }
         if let Some(mismatches) = recorder.mismatches {
             self.count(Metric::AssignmentMismatchUsers, mismatches);
         }
-        if let Some(image) = image {
-            self.ratio(Metric::StoreWritesPerGrant, image.rows_written(), image.counts().admitted);
+        if !images.is_empty() {
+            let rows_written = images.iter().map(|image| image.rows_written()).sum();
+            let admitted = images.iter().map(|image| image.counts().admitted).sum();
+            self.ratio(Metric::StoreWritesPerGrant, rows_written, admitted);
         }
         if let Some(value) = recorder.recovery.as_ref().and_then(recovery_seconds) {
             self.0.insert(Metric::UpstreamRecoverySeconds, value);

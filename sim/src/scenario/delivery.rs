@@ -1,17 +1,24 @@
 //! What a scenario's `[hardened]` and `[upstream]` tables mean to the core and to the service.
 
+use hookproof_core::committer::CommitterConfig;
 use hookproof_core::delivery::config::DeliveryConfig;
+use hookproof_core::hook::HookConfig;
 use hookproof_core::upstream;
 
 use super::{Capability, Hardened, Latency, Scenario, Upstream, UpstreamFacts};
 
 impl Scenario {
-    /// The core's delivery settings: its defaults, with what `[hardened]` replaces, and what the hook believes of its
-    /// upstream.
-    pub fn delivery_config(&self) -> DeliveryConfig {
-        let mut config = DeliveryConfig::new(self.upstream.believed.to_core(), self.fleet.instances);
-        self.hardened.apply(&mut config);
-        config
+    /// The core's settings: its defaults, with what `[hardened]` replaces, and what the hook believes of its upstream and of
+    /// its store.
+    pub fn hook_config(&self) -> HookConfig {
+        let mut delivery = DeliveryConfig::new(self.upstream.believed.to_core(), self.store.clock_error);
+        self.hardened.apply(&mut delivery);
+        let mut committer = CommitterConfig::default();
+        committer.patience = self.hardened.store_patience.unwrap_or(committer.patience);
+        if let Some(batch_max) = self.hardened.commit_batch {
+            committer.batch_max = u16::try_from(batch_max).unwrap_or(u16::MAX);
+        }
+        HookConfig { delivery, committer }
     }
 }
 
@@ -31,10 +38,10 @@ impl Hardened {
         let set = |from: Option<u32>, to: &mut u32| *to = from.unwrap_or(*to);
         set(self.retry_budget, &mut config.retry_budget);
         set(self.breaker_min_calls, &mut config.breaker.min_calls);
-        set(self.effects_per_minute, &mut config.effects_per_minute);
+        set(self.effects_per_minute, &mut config.fleet.effects_per_minute);
         set(self.breaker_failure_ratio.map(super::Probability::ppm), &mut config.breaker.failure_ppm);
         if let Some(limit) = self.max_in_flight {
-            config.max_in_flight = u16::try_from(limit).unwrap_or(u16::MAX);
+            config.fleet.max_in_flight = u16::try_from(limit).unwrap_or(u16::MAX);
         }
     }
 }

@@ -15,6 +15,8 @@ pub use problem::{PROBLEMS_MAX, Problem, ScenarioError};
 use std::time::Duration;
 
 use hookproof_core::experiment::Experiment;
+/// `capability` of `[upstream]`.
+pub use hookproof_core::promise::Offer as Capability;
 use hookproof_core::time::WallTime;
 
 use crate::metrics::Metric;
@@ -284,6 +286,17 @@ pub struct StoreSettings {
     pub latency_commit: Duration,
     /// Declared bound of the store clock's error; default 500 ms.
     pub clock_error: Duration,
+    /// Who has the say; default one store.
+    pub authority: Authority,
+}
+
+/// `authority` of `[store]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// One store for the whole fleet.
+    One,
+    /// An embedded store in each instance: several authorities over one lineage, which no promise survives.
+    PerInstance,
 }
 
 /// `[upstream]`: the quota service as it truly is, and what the hook believes of it.
@@ -316,19 +329,6 @@ pub struct UpstreamFacts {
     pub read_back_lag: Duration,
     /// Longest time from sending to execution, as declared; default 60 s. The service does not enforce it.
     pub request_lifetime: Duration,
-}
-
-/// `capability` of `[upstream]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Capability {
-    /// `put-by-id`.
-    PutById,
-    /// `idempotency-key`.
-    IdempotencyKey,
-    /// `read-back`.
-    ReadBack,
-    /// `none`.
-    None,
 }
 
 /// `profile` of `[upstream]`.
@@ -377,6 +377,10 @@ pub struct Hardened {
     pub breaker_open_cap: Option<Duration>,
     /// `effects-per-minute`.
     pub effects_per_minute: Option<u32>,
+    /// `store-patience`.
+    pub store_patience: Option<Duration>,
+    /// `commit-batch`.
+    pub commit_batch: Option<u32>,
 }
 
 /// One `[[fault]]`.
@@ -509,7 +513,8 @@ pub enum FaultKind {
     StoreError,
     StoreOutage,
     StoreReadOnly,
-    StoreFailover { lost: Duration },
+    StoreFailover { lost: Duration, silent: bool },
+    StoreLostAck,
     StoreFull,
 }
 

@@ -3,15 +3,11 @@
 //! Translates the world's inputs into the core's and the core's outputs into the world's, one for one. It decides nothing:
 //! the inputs it records, fed to a fresh [`Hook`], give the outputs it passed on (`tests/hardened_replay.rs`).
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use hookproof_core::admission::{VisitAnswer, VisitToken};
 use hookproof_core::delivery::AttemptId;
-use hookproof_core::delivery::config::{ConfigError, DeliveryConfig};
-use hookproof_core::experiment::Experiment;
-use hookproof_core::hook::{self, Hook};
+use hookproof_core::hook::{self, Hook, HookConfig, HookConfigError};
 use hookproof_core::identity::UserHandle;
+use hookproof_core::lineage::Lineage;
 use hookproof_core::time::Instant;
 
 use super::{Call, Input, Output, Shown};
@@ -25,7 +21,7 @@ const TIMER: u64 = 0;
 #[derive(Clone, Debug)]
 pub struct Hardened {
     hook: Hook,
-    experiment: Arc<Experiment>,
+    lineage: Lineage,
     /// The deadline that the world was told.
     timer_at: Instant,
     recorded: Option<Vec<Recorded>>,
@@ -43,17 +39,13 @@ pub struct Recorded {
 }
 
 impl Hardened {
-    /// A process of the hook.
+    /// A process of the hook that runs the current version of `lineage`.
     ///
     /// # Errors
     /// Settings that do not fit together.
-    pub fn new(
-        experiment: Arc<Experiment>,
-        delivery: DeliveryConfig,
-        clock_error: Duration,
-    ) -> Result<Self, ConfigError> {
-        let hook = Hook::new((*experiment).clone(), delivery, clock_error)?;
-        Ok(Self { hook, experiment, timer_at: Instant::MAX, recorded: None })
+    pub fn new(lineage: Lineage, config: HookConfig) -> Result<Self, HookConfigError> {
+        let hook = Hook::new(lineage.clone(), config)?;
+        Ok(Self { hook, lineage, timer_at: Instant::MAX, recorded: None })
     }
 
     /// Records inputs and outputs from here on.
@@ -61,9 +53,9 @@ impl Hardened {
         self.recorded = Some(Vec::new());
     }
 
-    /// The version it was started with.
-    pub fn experiment(&self) -> Arc<Experiment> {
-        Arc::clone(&self.experiment)
+    /// The version it was started with, among the others it was told of.
+    pub const fn lineage(&self) -> &Lineage {
+        &self.lineage
     }
 
     /// What was recorded.
@@ -138,7 +130,7 @@ pub fn feed(hook: &mut Hook, mono: Instant, input: Input) {
 fn shown(answer: VisitAnswer) -> Shown {
     match answer {
         VisitAnswer::Recorded { variant, .. } => Shown::Variant(variant),
-        VisitAnswer::NotEnrolled { variant } => Shown::Unrecorded(variant),
+        VisitAnswer::NotEnrolled { variant } | VisitAnswer::Blocked { variant } => Shown::Unrecorded(variant),
         VisitAnswer::Provisional { variant } => Shown::Provisional(variant),
         VisitAnswer::Invalid(_) => Shown::Error,
     }

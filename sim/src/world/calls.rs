@@ -101,9 +101,11 @@ impl World<'_> {
         self.digest.event(Kind::Call, now, u64::from(call.user), number);
         self.in_flight += 1;
         let (in_flight, limit) = (self.in_flight, self.in_flight_max);
-        self.oracles.check(Rule::Load1, now, Some(call.user), in_flight <= limit, || {
-            format!("{in_flight} requests in flight, the fleet's limit is {limit}")
-        });
+        if now >= self.overtaken_until {
+            self.oracles.check(Rule::Load1, now, Some(call.user), in_flight <= limit, || {
+                format!("{in_flight} requests in flight, the fleet's limit is {limit}")
+            });
+        }
         let key = self.calls.insert(Call {
             request: Request { ask: call.ask, user: call.user, units: call.units, key: call.key },
             number,
@@ -126,6 +128,7 @@ impl World<'_> {
         if self.crashes_at(now, Moment::Sent, instance, call.user, number) {
             return Sent::Crashed;
         }
+        self.pauses_at(now, Moment::Sent, instance, call.user, number);
         Sent::Alive
     }
 
@@ -260,7 +263,10 @@ impl World<'_> {
         }
         self.answer_served(now, key, finished);
         if finished.effect.is_some() && self.is_alive(call.instance, call.process) {
-            self.crashes_at(now, Moment::Applied, call.instance, call.request.user, call.number);
+            let (instance, user) = (call.instance, call.request.user);
+            if !self.crashes_at(now, Moment::Applied, instance, user, call.number) {
+                self.pauses_at(now, Moment::Applied, instance, user, call.number);
+            }
         }
         self.work(now);
     }

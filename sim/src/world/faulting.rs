@@ -7,6 +7,7 @@ use hookproof_core::time::Instant;
 use super::{Event, World};
 use crate::metrics::reached::Reached;
 use crate::scenario::{ClockShift, FaultKind, RestartMode, Target};
+use crate::store::{Failover, ReadOnly};
 
 /// The fleet's own schedule as the cause of a restart.
 const FLEET: u32 = u32::MAX;
@@ -131,6 +132,16 @@ impl World<'_> {
                 self.store_outages.insert(index);
                 self.store.crash();
             }
+            FaultKind::StoreFailover { lost, silent } if self.happens(now, index) => {
+                let failover = if silent { Failover::Silent } else { Failover::Announced };
+                self.recorder.reach(Reached::Failovers);
+                self.overtaken(now);
+                self.store.fail_over(now, lost, failover);
+            }
+            FaultKind::StoreReadOnly | FaultKind::StoreFull if self.happens(now, index) => {
+                self.store_read_only.insert(index);
+                self.store.set_read_only(ReadOnly::Begins);
+            }
             _ => {}
         }
     }
@@ -149,6 +160,9 @@ impl World<'_> {
             }
             FaultKind::StoreOutage if self.store_outages.remove(&index) && self.store_outages.is_empty() => {
                 self.store.recover();
+            }
+            FaultKind::StoreReadOnly | FaultKind::StoreFull if self.store_read_only.remove(&index) => {
+                self.store.set_read_only(ReadOnly::Ends);
             }
             _ => {}
         }
@@ -171,9 +185,10 @@ impl World<'_> {
 
     fn pause_targets(&mut self, now: Instant, index: usize) {
         for instance in self.target_instances(index) {
-            if self.faults.take(index, u64::from(instance), start_name(now)) {
+            if self.is_up(instance) && self.faults.take(index, u64::from(instance), start_name(now)) {
                 self.recorder.reach(Reached::ProcessPauses);
-                self.pause(instance, index);
+                let until = now + self.faults.fault(index).length;
+                self.pause(now, instance, index, until);
             }
         }
     }

@@ -20,8 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookproof_core::experiment::Experiment;
+use hookproof_core::lineage::Lineage;
 use hookproof_core::protection::Protections;
 use hookproof_core::time::Instant;
+use hookproof_core::upstream::Capability;
 
 use self::calls::Call;
 use self::processes::Instance;
@@ -101,6 +103,8 @@ enum Event {
     GoesDown { instance: u16, fault: u32 },
     /// An instance comes back.
     ComesUp(u16),
+    /// A pause that began at a moment of a request ends.
+    Resumes { instance: u16, fault: u32 },
     /// A named stretch ends.
     StretchEnds(u16),
     /// The storm ends.
@@ -131,8 +135,8 @@ pub struct Recordings {
     pub process: u32,
     /// Its inputs and outputs in order.
     pub entries: Vec<crate::subject::Recorded>,
-    /// The experiment it was started with.
-    pub experiment: Arc<hookproof_core::experiment::Experiment>,
+    /// The versions it was told of.
+    pub lineage: Lineage,
 }
 
 /// The world.
@@ -149,12 +153,16 @@ pub(crate) struct World<'s> {
     in_flight: u64,
     /// The fleet's limit on them.
     in_flight_max: u64,
+    /// Until then the store may not know of all of them: a process has slept through its lease, or the store has lost claims.
+    overtaken_until: Instant,
     /// Requests whose client has its answer, has given up, or is dead.
     outcomes: u64,
     instances: Vec<Instance>,
     /// The scenario's experiment, then those of its roll-outs in file order.
     versions: Vec<Arc<Experiment>>,
     quota: QuotaService,
+    /// What the hook believes that the service offers.
+    believed: Capability,
     /// Requests a second that the service can work off.
     capacity: f64,
     store: SimStore,
@@ -163,6 +171,8 @@ pub(crate) struct World<'s> {
     moved_clocks: BTreeSet<(usize, Target)>,
     /// The faults that keep the store down.
     store_outages: BTreeSet<usize>,
+    /// The faults that let it only read.
+    store_read_only: BTreeSet<usize>,
     recorder: Recorder,
     oracles: Oracles,
     digest: Digest,
@@ -197,16 +207,19 @@ impl<'s> World<'s> {
             visits: Slab::default(),
             calls: Slab::default(),
             in_flight: 0,
-            in_flight_max: scenario.delivery_config().max_in_flight.into(),
+            in_flight_max: scenario.hook_config().delivery.fleet.max_in_flight.into(),
+            overtaken_until: Instant::ORIGIN,
             outcomes: 0,
             versions,
             instances: (0..scenario.fleet.instances).map(instance).collect(),
             quota: QuotaService::new(scenario),
+            believed: scenario.hook_config().delivery.upstream.capability,
             capacity: scenario.upstream.capacity_per_second(),
             store: SimStore::new(scenario),
             faults: Faults::new(scenario, draws),
             moved_clocks: BTreeSet::new(),
             store_outages: BTreeSet::new(),
+            store_read_only: BTreeSet::new(),
             recorder,
             oracles: Oracles::default(),
             digest: Digest::default(),
@@ -256,6 +269,7 @@ impl<'s> World<'s> {
             | Event::FleetRestarts
             | Event::GoesDown { .. }
             | Event::ComesUp(_)
+            | Event::Resumes { .. }
             | Event::StretchEnds(_)
             | Event::StormEnds => true,
         })
@@ -294,16 +308,24 @@ impl<'s> World<'s> {
             Event::FleetRestarts => self.on_fleet_restarts(now),
             Event::GoesDown { instance, fault } => self.on_goes_down(now, instance, fault),
             Event::ComesUp(instance) => self.start_process(now, instance),
+            Event::Resumes { instance, fault } => self.resume(now, instance, fault as usize),
             Event::StretchEnds(index) => self.recorder.stretch_ended(usize::from(index), self.scenario),
             // What a hook has sent and what it still holds overlap: the larger one is what is left to do.
             Event::StormEnds => self.backlog_at_storm_end = self.quota.queued().max(self.store_backlog()),
         }
     }
 
+    /// A lease may end, or a claim be lost, while its request is under way: for a while more requests may be under way than
+    /// the store counts.
+    pub(super) fn overtaken(&mut self, until: Instant) {
+        let delivery = self.scenario.hook_config().delivery;
+        let until = until + delivery.lease + delivery.attempt_timeout;
+        self.overtaken_until = self.overtaken_until.max(until);
+    }
+
     /// Grants that the store holds open.
     fn store_backlog(&self) -> usize {
-        let counts = self.store.image().counts();
-        usize::try_from(counts.pending + counts.claimed).unwrap_or(usize::MAX)
+        usize::try_from(self.store.open_grants()).unwrap_or(usize::MAX)
     }
 
     fn finish(mut self, end: Instant) -> Finished {
@@ -352,6 +374,10 @@ impl<'s> World<'s> {
             self.oracles.check(Rule::Grant3, end, Some(index), is_settled, || {
                 "entitled, and neither delivered nor rejected nor parked when the calm ended".into()
             });
+        }
+        let open = self.store.open_grants();
+        if needed <= calm {
+            self.oracles.check(Rule::Grant3, end, None, open == 0, || format!("{open} grants still open in the store"));
         }
         if undecided > 0 {
             let why = format!("the backlog at the storm's end needs {needed:.0} s, the calm lasts {calm:.0} s");

@@ -9,9 +9,11 @@ use std::time::Duration;
 use hookproof_core::audit::AuditEvent;
 use hookproof_core::classify::{Applied, Doubt, classify};
 use hookproof_core::committer::Commit;
-use hookproof_core::store::{GrantState, Reply};
+use hookproof_core::experiment::Experiment;
+use hookproof_core::lineage::Lineage;
+use hookproof_core::store::{Committed, GrantState, Reply};
 use hookproof_core::time::{Instant, WallTime};
-use hookproof_core::upstream::Capability;
+use hookproof_core::upstream::Ask;
 
 use super::calls::Sent;
 use super::visits::number_of;
@@ -27,6 +29,7 @@ use crate::seed::{self, Concern};
 use crate::slab::Key;
 use crate::store::{Acknowledged, Fact, Sender};
 use crate::subject::{Clocks, Hardened, Input, Interpreter, LogSink, Original, Output, Published, Subject};
+use crate::users;
 
 /// An instance and its process.
 #[derive(Clone, Debug)]
@@ -40,10 +43,12 @@ pub(super) struct Instance {
     starts: u32,
     /// It does not come up before this time.
     pub down_until: Instant,
-    /// The faults that pause it.
-    pauses: Vec<usize>,
-    /// What waits for the end of a pause.
+    /// The faults that pause it, each with the end of its pause.
+    pauses: Vec<(usize, Instant)>,
+    /// What reaches it during a pause.
     held: VecDeque<Input>,
+    /// What it was about to do when a pause began.
+    withheld: VecDeque<Output>,
     /// Store commands so far, for draws.
     commands: u64,
 }
@@ -59,6 +64,7 @@ impl Instance {
             down_until: Instant::ORIGIN,
             pauses: Vec::new(),
             held: VecDeque::new(),
+            withheld: VecDeque::new(),
             commands: 0,
         }
     }
@@ -105,16 +111,24 @@ impl World<'_> {
                 Subject::Published(Published::new(experiment, interpreter))
             }
             HookKind::Hardened => {
-                let mut delivery = self.scenario.delivery_config();
-                delivery.protections = self.setting.protections;
-                let mut hardened = Hardened::new(experiment, delivery, self.scenario.store.clock_error)
-                    .expect("the decoder has checked the settings");
+                let mut config = self.scenario.hook_config();
+                config.delivery.protections = self.setting.protections;
+                let mut hardened =
+                    Hardened::new(self.lineage(place.version), config).expect("the decoder has checked the settings");
                 if self.setting.recording == Recording::On {
                     hardened.record();
                 }
                 Subject::Hardened(Box::new(hardened))
             }
         }
+    }
+
+    /// What a process of version `version` is told: its own, and all others of the scenario, announced before any of them
+    /// runs.
+    fn lineage(&self, version: u8) -> Lineage {
+        let mut others: Vec<Experiment> = self.versions.iter().map(|version| (**version).clone()).collect();
+        let current = others.remove(usize::from(version));
+        Lineage::new(current, others).expect("the decoder keeps a scenario to one lineage")
     }
 
     /// Ends a process, if there is one, and keeps the instance down for at least `downtime`.
@@ -134,6 +148,7 @@ impl World<'_> {
         let place = &mut self.instances[usize::from(instance)];
         place.subject = None;
         place.held.clear();
+        place.withheld.clear();
         place.pauses.clear();
         self.digest.event(Kind::Stop, now, u64::from(instance), u64::from(place.process));
         place.process += 1;
@@ -151,21 +166,30 @@ impl World<'_> {
             instance: u16::try_from(instance).expect("instances are numbered by u16"),
             process: place.process,
             entries: hardened.recorded().to_vec(),
-            experiment: hardened.experiment(),
+            lineage: hardened.lineage().clone(),
         });
     }
 
-    pub(super) fn pause(&mut self, instance: u16, fault: usize) {
-        self.instances[usize::from(instance)].pauses.push(fault);
+    pub(super) fn pause(&mut self, now: Instant, instance: u16, fault: usize, until: Instant) {
+        let delivery = self.scenario.hook_config().delivery;
+        if until.since(now) + delivery.attempt_timeout >= delivery.lease {
+            self.overtaken(until);
+        }
+        self.instances[usize::from(instance)].pauses.push((fault, until));
     }
 
-    /// A pause ends; what has waited is taken in order.
+    /// A pause ends: the process does what it was about to do, and takes what has reached it meanwhile, in order.
     pub(super) fn resume(&mut self, now: Instant, instance: u16, fault: usize) {
-        self.instances[usize::from(instance)].pauses.retain(|other| *other != fault);
-        while self.instances[usize::from(instance)].pauses.is_empty() {
+        self.instances[usize::from(instance)].pauses.retain(|(other, until)| *other != fault || *until > now);
+        self.perform_withheld(now, instance);
+        while self.is_running(instance) {
             let Some(input) = self.instances[usize::from(instance)].held.pop_front() else { break };
             self.feed(now, instance, input);
         }
+    }
+
+    fn is_running(&self, instance: u16) -> bool {
+        self.instances[usize::from(instance)].pauses.is_empty()
     }
 
     /// Gives a process an input and does what it asks for.
@@ -179,12 +203,51 @@ impl World<'_> {
         let clocks = Clocks { mono: place.clock.mono(now), wall: place.clock.wall(now) };
         let mut outputs = std::mem::take(&mut self.outputs);
         subject.handle(clocks, input, &mut outputs);
-        for output in outputs.drain(..) {
-            if self.perform(now, instance, output) == Sent::Crashed {
+        let mut asked = outputs.drain(..);
+        for output in asked.by_ref() {
+            if self.stands_still(now, Moment::Claimed, instance, &output) {
+                self.instances[usize::from(instance)].withheld.push_back(output);
+                break;
+            }
+            if self.perform(now, instance, output) == Sent::Crashed || !self.is_running(instance) {
                 break;
             }
         }
+        if self.is_up(instance) {
+            self.instances[usize::from(instance)].withheld.extend(asked);
+        } else {
+            drop(asked);
+        }
         self.outputs = outputs;
+    }
+
+    fn perform_withheld(&mut self, now: Instant, instance: u16) {
+        while self.is_running(instance) {
+            let Some(output) = self.instances[usize::from(instance)].withheld.pop_front() else { break };
+            self.perform(now, instance, output);
+        }
+    }
+
+    /// Whether a process begins a pause at a moment of the request that it is about to send.
+    fn stands_still(&mut self, now: Instant, moment: Moment, instance: u16, output: &Output) -> bool {
+        let Output::Call(call) = output else { return false };
+        let number = users::ordinal(self.recorder.user(call.user).calls.saturating_add(1), now);
+        self.pauses_at(now, moment, instance, call.user, number)
+    }
+
+    /// Whether a process begins a pause at a moment of a request's life, and if so, does it.
+    pub(super) fn pauses_at(&mut self, now: Instant, moment: Moment, instance: u16, user: u32, number: u64) -> bool {
+        let class = Class::pause_at(moment);
+        if !self.faults.is_active(class) || !self.is_up(instance) || !self.is_running(instance) {
+            return false;
+        }
+        let Some(index) = self.faults.touch(class, instance, u64::from(user), number) else { return false };
+        self.recorder.reach(Reached::ProcessPauses);
+        let until = now + self.faults.fault(index).length;
+        self.pause(now, instance, index, until);
+        let fault = u32::try_from(index).expect("a scenario file holds fewer than 2^32 faults");
+        self.queue.push(until, Event::Resumes { instance, fault });
+        true
     }
 
     fn perform(&mut self, now: Instant, instance: u16, output: Output) -> Sent {
@@ -232,7 +295,7 @@ impl World<'_> {
             latency += add;
         }
         let sender = Sender { instance, process, version, number: n };
-        let key = self.store.send(sender, commit.ticket, commit.command);
+        let key = self.store.send(sender, commit);
         self.queue.push(now + latency, Event::StoreExecutes(key));
     }
 
@@ -245,7 +308,14 @@ impl World<'_> {
             self.on_store_answers(now, key);
             return;
         }
-        if self.store.execute(key, now) {
+        let waits = self.store.execute(key, now);
+        if self.faults.is_active(Class::StoreLostAck)
+            && let Some(Sender { instance, number, .. }) = self.store.sender(key)
+            && self.faults.touch(Class::StoreLostAck, instance, u64::from(instance), number).is_some()
+        {
+            self.store.lose_answer(key);
+        }
+        if waits {
             self.queue.push(now + self.scenario.store.latency_commit, Event::StoreAnswers(key));
         } else {
             self.on_store_answers(now, key);
@@ -253,18 +323,24 @@ impl World<'_> {
     }
 
     pub(super) fn on_store_answers(&mut self, now: Instant, key: Key) {
-        let Some(Acknowledged { sender, ticket, reply, fact }) = self.store.acknowledge(key) else { return };
+        let Some(Acknowledged { sender, ticket, reply, facts }) = self.store.acknowledge(key, now) else { return };
         let Sender { instance, process, version, number } = sender;
-        match fact {
-            Some(Fact::Exposed { user, variant }) => {
-                self.expose(now, user, number_of(variant), version);
-                self.judge_assignment(now, version, user, number_of(variant));
+        for fact in facts {
+            match fact {
+                Fact::Exposed { user, variant } => {
+                    self.expose(now, user, number_of(variant), version);
+                    self.judge_assignment(now, version, user, number_of(variant));
+                }
+                Fact::Settled { user, state } => self.on_settled(now, user, state),
             }
-            Some(Fact::Settled { user, state }) => self.on_settled(now, user, state),
-            None => {}
         }
-        if matches!(reply, Reply::Refused | Reply::Unknown) {
-            self.recorder.reach(Reached::StoreFailures);
+        match &reply {
+            Reply::Refused | Reply::Unknown => self.recorder.reach(Reached::StoreFailures),
+            Reply::Committed { results, .. } => {
+                let is_empty =
+                    |result: &&Committed| matches!(result, Committed::Claimed { grants, .. } if grants.is_empty());
+                results.iter().filter(is_empty).for_each(|_| self.recorder.reach(Reached::EmptyClaims));
+            }
         }
         if self.is_alive(instance, process) {
             let [draw, _] = self.draws.draw(Concern::Stored, u64::from(instance), number);
@@ -303,22 +379,27 @@ impl World<'_> {
     /// Counts what the hook says of itself; nothing acts on it.
     fn on_audit(&mut self, event: AuditEvent) {
         let reached = match event {
-            AuditEvent::Sent { doubt: Doubt::InDoubt, .. } => Reached::DuplicateSends,
-            AuditEvent::Answered { answer, .. } => match classify(Capability::None, answer, Doubt::Clear).applied {
-                Applied::Maybe => Reached::Doubts,
-                Applied::Yes => Reached::Receipts,
-                Applied::No => return,
-            },
+            AuditEvent::Sent { ask: Ask::Apply, doubt: Doubt::InDoubt, .. } => Reached::DuplicateSends,
+            AuditEvent::Answered { ask: Ask::Apply, answer, .. } => {
+                match classify(self.believed, answer, Doubt::Clear).applied {
+                    Applied::Maybe => Reached::Doubts,
+                    Applied::Yes => Reached::Receipts,
+                    Applied::No => return,
+                }
+            }
             AuditEvent::LanePaused { .. } => Reached::LanePauses,
             AuditEvent::BreakerOpened => Reached::BreakerOpenings,
             AuditEvent::EffectCapReached { .. } => Reached::EffectCapHolds,
             AuditEvent::Released { .. } => Reached::Releases,
             AuditEvent::Parked { .. } => Reached::Parked,
-            AuditEvent::Sent { doubt: Doubt::Clear, .. }
+            AuditEvent::Sent { .. }
+            | AuditEvent::Answered { .. }
             | AuditEvent::Exposed { .. }
             | AuditEvent::Provisional { .. }
             | AuditEvent::Delivered { .. }
             | AuditEvent::Rejected { .. }
+            | AuditEvent::Absent { .. }
+            | AuditEvent::StoreRefused
             | AuditEvent::BreakerClosed => return,
         };
         self.recorder.reach(reached);

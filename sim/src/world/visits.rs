@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use hookproof_core::experiment::VariantIndex;
+use hookproof_core::experiment::{Experiment, VariantIndex};
 use hookproof_core::identity::UserHandle;
 use hookproof_core::time::Instant;
 
@@ -95,7 +95,9 @@ impl World<'_> {
             // Reading their records together, before they are needed, lets memory fetch them at the same time.
             for user in ahead {
                 black_box(self.recorder.user(*user).visits);
-                black_box(self.store.image().grant_state(UserHandle(u64::from(*user))));
+                for image in self.store.images() {
+                    black_box(image.grant_state(UserHandle(u64::from(*user))));
+                }
             }
         }
         self.open_processes[usize::from(process)].ahead.pop().unwrap_or_else(|| {
@@ -145,11 +147,12 @@ impl World<'_> {
         match shown {
             Shown::Error => return self.fail_try(now, key),
             Shown::Variant(variant) => self.sighting(now, visit.user, number_of(variant)),
-            Shown::Provisional(_) => {
+            Shown::Provisional(variant) => {
                 self.recorder.provisional(visit.intended_at);
                 self.recorder.reach(Reached::Provisional);
+                self.judge_provisional(now, &visit, variant);
             }
-            Shown::Unrecorded(_) => {}
+            Shown::Unrecorded(variant) => self.judge_unrecorded(now, &visit, variant),
         }
         self.digest.event(Kind::Visit, now, u64::from(visit.user), shown.code());
         self.recorder.visit_ended(now, visit.intended_at);
@@ -163,6 +166,55 @@ impl World<'_> {
                 format!("saw variant {before}, then variant {variant}")
             });
         }
+    }
+
+    /// An answer for which no record could be read: the baseline of the version that answers is safe to show to anybody.
+    fn judge_provisional(&mut self, now: Instant, visit: &Visit, shown: VariantIndex) {
+        let Some(recorded) = self.recorder.user(visit.user).recorded_variant() else { return };
+        let baseline = self.answering(visit).map(Experiment::baseline);
+        if recorded == number_of(shown) {
+            self.recorder.reach(Reached::ProvisionalAgreements);
+        } else if baseline == Some(shown) {
+            self.recorder.reach(Reached::BaselineFallbacks);
+        }
+        self.judge_shown(now, visit.user, shown, baseline);
+    }
+
+    /// An answer of which the hook says that no record counts: of those exposed before the try began, only a user whom the
+    /// version blocks meets the baseline.
+    fn judge_unrecorded(&mut self, now: Instant, visit: &Visit, shown: VariantIndex) {
+        let user = self.recorder.user(visit.user);
+        if !user.is_exposed() {
+            return;
+        }
+        let was_exposed = user.first_exposed_at < visit.began_at;
+        let generation = self.versions[usize::from(user.first_version)].generation();
+        let answering = self.answering(visit);
+        let is_blocked = answering.is_some_and(|version| version.blocks(generation));
+        let fallback = answering.filter(|_| is_blocked || !was_exposed).map(Experiment::baseline);
+        if is_blocked {
+            self.recorder.reach(Reached::Blocked);
+        }
+        self.judge_shown(now, visit.user, shown, fallback);
+    }
+
+    /// The version of the process that a try is with.
+    fn answering(&self, visit: &Visit) -> Option<&Experiment> {
+        let instance = &self.instances[usize::from(visit.instance?)];
+        Some(&self.versions[usize::from(instance.version)])
+    }
+
+    /// `ASSIGN-1` without a record behind the answer: an exposed user meets the recorded variant or the permitted fallback.
+    fn judge_shown(&mut self, now: Instant, user: u32, shown: VariantIndex, fallback: Option<VariantIndex>) {
+        let record = self.recorder.user_mut(user);
+        let Some(recorded) = record.recorded_variant() else { return };
+        let holds = recorded == number_of(shown) || fallback == Some(shown);
+        if !holds {
+            record.set(User::SWITCHED);
+        }
+        self.oracles.check(Rule::Assign1, now, Some(user), holds, || {
+            format!("exposed to variant {recorded}, then shown variant {} without a record", shown.index())
+        });
     }
 
     /// A try failed; the caller tries again or leaves.

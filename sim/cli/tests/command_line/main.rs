@@ -6,3 +6,4 @@ mod experiment;
 mod experiment_diff;
 mod folder;
 mod output;
+mod promise;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hookproof_core::experiment::Experiment;
 use hookproof_core::time::WallTime;
 
-use super::super::{Caller, Fault, FaultKind, Scenario, Traffic, TrafficKind, Users};
+use super::super::{Authority, Caller, Fault, FaultKind, HookKind, Scenario, Traffic, TrafficKind, Users};
 use super::expect::{Scene, expects, windows};
 use super::fault::{Frame, faults};
 use super::names::Names;
@@ -116,14 +116,30 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
         expects,
     };
     check_delivery(&root, &scenario);
+    check_authority(&root, &scenario);
     Some(scenario)
 }
 
 /// What the core itself demands of the delivery's settings.
 fn check_delivery(root: &Reader<'_>, scenario: &Scenario) {
-    if let Err(error) = scenario.delivery_config().check(scenario.store.clock_error) {
+    if let Err(error) = scenario.hook_config().check() {
         let remedy = "change one of them in [hardened], or `clock-error` of [store]";
         root.sink().flaw(&root.place_of("hardened"), Flaw::new(error.to_string(), remedy));
+    }
+}
+
+/// A store for each instance is several authorities over one lineage. Here that can be seen, so no hook that is judged may run
+/// so; with `judge = []` a scenario may show what comes of it.
+fn check_authority(root: &Reader<'_>, scenario: &Scenario) {
+    let is_split = scenario.store.authority == Authority::PerInstance && scenario.fleet.instances > 1;
+    if is_split && scenario.judge.contains(&HookKind::Hardened) {
+        let cause = format!(
+            "{} embedded stores would serve one lineage, and no promise survives that",
+            scenario.fleet.instances
+        );
+        let remedy =
+            "remove `authority`, let the fleet have one instance, or write `judge = []` to see what comes of it";
+        root.sink().flaw(&root.place_of("store"), Flaw::new(cause, remedy));
     }
 }
 

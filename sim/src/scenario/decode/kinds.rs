@@ -40,7 +40,7 @@ const fn point(name: &'static str, keys: &'static [&'static str], read: Read) ->
 }
 
 /// All kinds.
-pub(super) const KINDS: [Kind; 33] = [
+pub(super) const KINDS: [Kind; 34] = [
     interval("clock.offset", &["by"], |reader, _| {
         Some(FaultKind::ClockOffset { by: reader.need("by", "\"-30s\"", units::shift)? })
     }),
@@ -107,8 +107,11 @@ pub(super) const KINDS: [Kind; 33] = [
     interval("store.error", &[], |_, _| Some(FaultKind::StoreError)),
     interval("store.outage", &[], |_, _| Some(FaultKind::StoreOutage)),
     interval("store.read-only", &[], |_, _| Some(FaultKind::StoreReadOnly)),
-    point("store.failover", &["lost"], |reader, _| {
-        Some(FaultKind::StoreFailover { lost: reader.need("lost", "\"5s\"", units::duration)? })
+    interval("store.lost-ack", &[], |_, _| Some(FaultKind::StoreLostAck)),
+    point("store.failover", &["lost", "silent"], |reader, _| {
+        let lost = reader.need("lost", "\"5s\"", units::duration);
+        let silent = reader.get("silent", units::boolean).unwrap_or(false);
+        Some(FaultKind::StoreFailover { lost: lost?, silent })
     }),
     interval("store.full", &[], |_, _| Some(FaultKind::StoreFull)),
 ];

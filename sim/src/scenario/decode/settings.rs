@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::super::{
-    Caller, Fleet, Hardened, Latency, Probability, Quota, Restart, RestartMode, StoreSettings, Users, Visits,
+    Authority, Caller, Fleet, Hardened, Latency, Probability, Quota, Restart, RestartMode, StoreSettings, Users, Visits,
 };
 use super::tree::{Flaw, Placed, Reader};
 use super::units::{self, written};
@@ -124,6 +124,8 @@ fn check_restarts_fit(reader: &Reader<'_>, every: &Placed<Duration>, length: Dur
     }
 }
 
+const AUTHORITIES: [(&str, Authority); 2] = [("one", Authority::One), ("per-instance", Authority::PerInstance)];
+
 /// Reads `[store]`.
 pub(super) fn store(mut reader: Reader<'_>) -> StoreSettings {
     let latency = latency(&mut reader, "latency").map(|latency| latency.value);
@@ -131,6 +133,7 @@ pub(super) fn store(mut reader: Reader<'_>) -> StoreSettings {
         latency: latency.unwrap_or(Latency::Constant(Duration::from_millis(1))),
         latency_commit: reader.get("latency-commit", units::duration).unwrap_or(Duration::from_millis(4)),
         clock_error: reader.get("clock-error", units::duration).unwrap_or(Duration::from_millis(500)),
+        authority: reader.get("authority", units::choice("an authority", AUTHORITIES)).unwrap_or(Authority::One),
     };
     reader.finish();
     settings
@@ -210,6 +213,8 @@ pub(super) fn hardened(mut reader: Reader<'_>) -> Hardened {
         breaker_open: reader.get("breaker-open", units::positive_duration),
         breaker_open_cap: reader.get("breaker-open-cap", units::positive_duration),
         effects_per_minute: reader.get("effects-per-minute", units::integer(1..=u32::MAX)),
+        store_patience: reader.get("store-patience", units::positive_duration),
+        commit_batch: reader.get("commit-batch", units::integer(1..=u32::from(u16::MAX))),
     };
     check_cap(&reader, ("backoff-base", settings.backoff_base), ("backoff-cap", settings.backoff_cap));
     check_cap(&reader, ("breaker-open", settings.breaker_open), ("breaker-open-cap", settings.breaker_open_cap));
