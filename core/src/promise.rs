@@ -82,7 +82,7 @@ pub enum Hazard {
     Replay,
     /// No answer comes until the key's window has closed.
     OutlastedWindow,
-    /// The service forgets keys sooner than declared, or ignores them.
+    /// The service forgets keys sooner than declared, shows them late, or ignores them.
     KeyLost,
     /// A read shows an effect later than declared.
     ReadLag,
@@ -165,7 +165,7 @@ impl Hazard {
             Self::Duplicate => "the network delivers a request twice, within its lifetime",
             Self::Replay => "a proxy sends a request again after the key's window",
             Self::OutlastedWindow => "no answer comes until the key's window has closed",
-            Self::KeyLost => "the service forgets keys sooner than declared, or ignores them",
+            Self::KeyLost => "the service forgets keys sooner than declared, shows them late, or ignores them",
             Self::ReadLag => "a read shows an effect later than declared",
             Self::FalseAck => "the service says yes and does nothing",
             Self::CommitUnknown => "a commit's acknowledgement is lost or late",
