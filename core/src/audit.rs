@@ -14,7 +14,8 @@ use crate::upstream::Ask;
 /// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuditEvent {
-    /// A first exposure became durable.
+    /// A first exposure became durable, as far as this process was told: one whose acknowledgement is lost or late is in the
+    /// store's record alone.
     Exposed {
         /// Who.
         user: UserHandle,

@@ -19,7 +19,6 @@ use crate::audit::AuditEvent;
 use crate::committer::{Commit, Committer, CommitterConfig, CommitterConfigError, Origin, Outcome, Resolved, Ticket};
 use crate::delivery::config::{ConfigError, DeliveryConfig};
 use crate::delivery::{self, AttemptId, Delivery, Send, store_retry};
-use crate::experiment::VariantIndex;
 use crate::identity::UserHandle;
 use crate::lineage::Lineage;
 use crate::store::{Admitted, Command, Committed, First, Open, Reply};
@@ -318,9 +317,9 @@ impl Hook {
         match origin {
             None => {}
             Some(Origin::Visit { visit, user, provisional }) => {
-                let variant: VariantIndex = provisional;
-                self.outputs.push_back(Output::Audit(AuditEvent::Provisional { user, variant }));
-                self.outputs.push_back(Output::Answer(visit, VisitAnswer::Provisional { variant }));
+                let provisionally = AuditEvent::Provisional { user, variant: provisional };
+                self.outputs.push_back(Output::Audit(provisionally));
+                self.outputs.push_back(Output::Answer(visit, VisitAnswer::Provisional { variant: provisional }));
             }
             Some(Origin::Open) => {
                 self.is_opening = false;
