@@ -2,16 +2,19 @@
 //!
 //! A machine's speed drifts while a benchmark runs, and neighbours come and go. Rounds of A and B in turns see nearly the
 //! same machine, so their ratio is steadier than either time, and the median passes over the rounds in which a neighbour
-//! interfered with one of them only.
+//! interfered with one of them only. Time is what the thread had of the processor, not what the wall clock says: a
+//! neighbour that takes the processor away costs neither side anything.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use cpu_time::ThreadTime;
 
 /// The medians over all rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Paired {
-    /// Seconds of one round of A.
+    /// Processor seconds of one round of A.
     pub a_seconds: f64,
-    /// Seconds of one round of B.
+    /// Processor seconds of one round of B.
     pub b_seconds: f64,
     /// Seconds of A ÷ seconds of B, of the same round.
     pub a_to_b: f64,
@@ -28,9 +31,9 @@ pub fn in_turns(rounds: u32, mut a: impl FnMut(), mut b: impl FnMut()) -> Paired
     }
 }
 
-/// The seconds that one call takes.
+/// The processor seconds that one call takes of its thread.
 pub fn seconds(work: &mut impl FnMut()) -> f64 {
-    let start = Instant::now();
+    let start = ThreadTime::now();
     work();
     // No clock reads zero for work that a ratio is asked of.
     start.elapsed().max(Duration::from_nanos(1)).as_secs_f64()
