@@ -5,14 +5,19 @@
 //! * Side B, the floor of one call: 1.5 SHA-256 of a message of about 20 bytes, four pops and pushes on a timing wheel that
 //!   holds 2,000 events, one read-modify-write of a random user's 32 bytes.
 //!
-//! Both with 10⁵ and 10⁶ users. At the end A ÷ B is measured once more in turns and printed with the times of the 28-day
-//! incident: `cargo bench -p hookproof-benches --bench simulator`.
+//! Both with 10⁵ and 10⁶ users. At the end A ÷ B is measured once more in turns and printed, with 10⁷ users, too; then the
+//! growth of the time of an event with the population, the digest's share, the memory of a user and the times of the 28-day
+//! incident: `cargo bench -p hookproof-benches --bench simulator`. With the filter `nomatch` only these figures are printed.
 
+use std::env;
+use std::fs;
 use std::hint::black_box;
+use std::process::Command;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use hookproof_benches::paired::{in_turns, median, seconds};
+use hookproof_core::protection::Protections;
 use hookproof_core::time::Instant;
 use hookproof_sim::engine::EventQueue;
 use hookproof_sim::metrics::Metric;
@@ -20,13 +25,21 @@ use hookproof_sim::outcome::{Outcome, Value};
 use hookproof_sim::scenario::{HookKind, Scenario, decode};
 use hookproof_sim::seed::{Concern, Draws, below};
 use hookproof_sim::users::User;
+use hookproof_sim::{Recording, Setting, run_with};
 use sha2::{Digest, Sha256};
 
 const POPULATIONS: [u32; 2] = [100_000, 1_000_000];
+/// Run a few times only, and not by criterion.
+const POPULATION_MAX: u32 = 10_000_000;
+/// What a run needs whatever its population: a run of so many users.
+const POPULATION_TINY: u32 = 1_000;
+/// Tells this program, as its own child, to run a population once and to print the most memory it held.
+const PEAK_MEMORY_OF: &str = "--peak-memory-of";
 const SEED: u64 = 1;
 
 /// Arrivals a second. With the scenario's patience they keep about 2,000 events pending, as the floor has it: each visit
-/// a caller's deadline for 5 s, each grant (a quarter of the visits) a client's for 5 s.
+/// a caller's deadline for 5 s, each grant (a quarter of the visits) a client's for 5 s. The simulator keeps these timeouts
+/// beside its wheel, where they cost less; the floor stays what it was.
 const ARRIVALS_PER_SECOND: f64 = 320.0;
 
 /// Visits for each user of the population, where each arrival is a user at random: then visits of one user are Poisson,
@@ -38,15 +51,24 @@ const VISITS_PER_USER: f64 = 1.5936;
 const PENDING: u64 = 2_000;
 
 fn main() {
+    if let Some(population) = env::args().skip_while(|argument| argument != PEAK_MEMORY_OF).nth(1) {
+        return print_peak_memory(population.parse().expect("a number of users"));
+    }
+    let is_test = env::args().any(|argument| argument == "--test");
     let mut criterion = Criterion::default().configure_from_args();
     let subjects = POPULATIONS.map(Subject::new);
     for subject in &subjects {
         compare(&mut criterion, subject);
     }
     criterion.final_summary();
-    for subject in &subjects {
-        print_ratio(subject);
+    let event_nanos = subjects.each_ref().map(print_ratio);
+    if !is_test {
+        let event_nanos_max = print_ratio(&Subject::new(POPULATION_MAX));
+        let growth = event_nanos_max / event_nanos[0];
+        println!("time of an event at {POPULATION_MAX} users ÷ at {}: {growth:.2}", POPULATIONS[0]);
+        print_memory();
     }
+    print_digest_cost(&subjects[0]);
     print_incident();
 }
 
@@ -56,13 +78,15 @@ struct Subject {
     scenario: Scenario,
     /// Hook calls of one run.
     calls: u64,
+    /// Events of one run.
+    events: u64,
 }
 
 impl Subject {
     fn new(population: u32) -> Self {
         let scenario = scenario(population);
-        let calls = checked_calls(&scenario);
-        Self { population, scenario, calls }
+        let Outcome { hook_calls: calls, events, .. } = checked(&scenario);
+        Self { population, scenario, calls, events }
     }
 
     fn run(&self) {
@@ -118,8 +142,8 @@ fn simulate(scenario: &Scenario, hook: HookKind) -> Outcome {
     hookproof_sim::run(scenario, hook, SEED, &mut |_| {})
 }
 
-/// Runs the scenario once and checks that it is what the benchmark claims. Returns its hook calls.
-fn checked_calls(scenario: &Scenario) -> u64 {
+/// Runs the scenario once and checks that it is what the benchmark claims.
+fn checked(scenario: &Scenario) -> Outcome {
     let outcome = simulate(scenario, HookKind::Hardened);
     let Some(Value::Number(exposures)) = outcome.metrics.get(&Metric::ExposureLogged) else {
         panic!("the number of exposures is a metric of every run");
@@ -132,7 +156,7 @@ fn checked_calls(scenario: &Scenario) -> u64 {
     for (what, count) in &outcome.reached {
         assert!(["receipts", "empty-claims"].contains(what) || *count == 0, "{count} {what} in a run without faults");
     }
-    outcome.hook_calls
+    outcome
 }
 
 /// What one hook call costs at least.
@@ -202,18 +226,64 @@ fn compare(criterion: &mut Criterion, subject: &Subject) {
     group.finish();
 }
 
-fn print_ratio(subject: &Subject) {
+/// Prints the ratio and returns the nanoseconds of an event.
+fn print_ratio(subject: &Subject) -> f64 {
     let mut floor = Floor::new(subject.population);
-    let rounds = if subject.population > 500_000 { 3 } else { 15 };
+    let rounds = match subject.population {
+        ..500_000 => 15,
+        500_000..5_000_000 => 3,
+        5_000_000.. => 1,
+    };
     let paired = in_turns(rounds, || subject.run(), || floor.run(subject.calls));
     let nanos = |seconds: f64| seconds * 1e9 / subject.calls as f64;
+    let event_nanos = paired.a_seconds * 1e9 / subject.events as f64;
     println!(
-        "{:>9} users: hardened {:.0} ns a call, floor {:.0} ns a call, {:.3} of the floor's speed",
+        "{:>9} users: hardened {:.0} ns a call ({:.0} ns an event), floor {:.0} ns a call, {:.3} of the floor's speed",
         subject.population,
         nanos(paired.a_seconds),
+        event_nanos,
         nanos(paired.b_seconds),
         1.0 / paired.a_to_b,
     );
+    event_nanos
+}
+
+/// What the digest adds to a run without one.
+fn print_digest_cost(subject: &Subject) {
+    let run = |recording| {
+        let (hook, protections) = (HookKind::Hardened, Protections::ALL);
+        let setting = Setting { hook, protections, sabotage: None, recording, seed: SEED };
+        black_box(run_with(&subject.scenario, setting, &mut |_| {}));
+    };
+    let paired = in_turns(15, || run(Recording::Off), || run(Recording::Nothing));
+    println!("digest: {:+.1} % of the time without one", (paired.a_to_b - 1.0) * 100.0);
+}
+
+/// The memory of a user: the most that a run of [`POPULATION_MAX`] holds beyond a tiny one, each in a process of its own.
+fn print_memory() {
+    let peak = |population: u32| {
+        let program = env::current_exe().expect("a running program has a path");
+        let output = Command::new(program).args([PEAK_MEMORY_OF, &population.to_string()]).output();
+        let printed = String::from_utf8(output.expect("this program can run itself").stdout).ok()?;
+        printed.trim().parse::<f64>().ok()
+    };
+    match (peak(POPULATION_TINY), peak(POPULATION_MAX)) {
+        (Some(tiny), Some(large)) => {
+            let users = f64::from(POPULATION_MAX - POPULATION_TINY);
+            println!("memory: {:.1} bytes a user beyond {:.1} MB", (large - tiny) / users, tiny / 1e6);
+        }
+        (_, _) => println!("memory: this system does not tell a process's peak (VmHWM in /proc/self/status)"),
+    }
+}
+
+/// Runs a population once and prints the most bytes that this process has held.
+fn print_peak_memory(population: u32) {
+    black_box(simulate(&scenario(population), HookKind::Hardened));
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    if let Some(kibibytes) = peak.and_then(|peak| peak.parse::<u64>().ok()) {
+        println!("{}", 1_024 * kibibytes);
+    }
 }
 
 /// The 28 days of the over-allocation incident: one seed, all three hooks.

@@ -126,7 +126,7 @@ impl Admission {
         if !self.protections.has(Protection::VersionAgreement) {
             assignment.variant
         } else if self.knows_all {
-            self.lineage.provisional(id)
+            self.lineage.provisional(id, assignment)
         } else {
             self.lineage.current().baseline()
         }

@@ -1,6 +1,6 @@
 //! Between the machines and the store: which commands share a commit, and what its outcome means for each of them.
 //!
-//! Owns the queue of commands and the one commit that is under way. While a commit is under way, commands gather; what has
+//! Owns the queue of commands, its first ones being the one commit that is under way. While a commit is under way, commands gather; what has
 //! gathered goes out together when the reply comes (group commit, without a timer that would cost an idle store latency).
 //! Nothing but [`Command::Open`] goes to a store that is not known to be ours. Of what commands do it knows only that
 //! [`Command::Find`] writes nothing.
@@ -111,8 +111,10 @@ pub struct Resolved {
 pub struct Commit {
     /// Names the reply.
     pub ticket: Ticket,
-    /// What to do, in this order.
+    /// What to do, in this order. Once emptied, the buffer may come back: [`crate::hook::Hook::reuse`].
     pub commands: Vec<Command>,
+    /// An empty buffer that the results are written to, so that committing need not allocate.
+    pub into: Vec<Committed>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -139,10 +141,11 @@ impl Waiting {
     }
 
     fn take_command(&mut self) -> Option<Command> {
-        match self.origin {
-            Some(Origin::Visit { user, .. }) if self.is_lookup => Some(Command::Find(user)),
-            Some(Origin::Visit { .. }) => self.command.clone(),
-            None | Some(Origin::Open | Origin::Claim | Origin::Settle(_)) => self.command.take(),
+        match (&self.origin, &self.command) {
+            (Some(Origin::Visit { user, .. }), _) if self.is_lookup => Some(Command::Find(*user)),
+            (Some(Origin::Visit { .. }), Some(Command::Admit(admit))) => Some(Command::Admit(*admit)),
+            (Some(Origin::Visit { .. }), command) => command.clone(),
+            (None | Some(Origin::Open | Origin::Claim | Origin::Settle(_)), _) => self.command.take(),
         }
     }
 
@@ -168,7 +171,16 @@ impl Waiting {
 struct UnderWay {
     ticket: Ticket,
     sent_at: Instant,
-    entries: Vec<Waiting>,
+    /// That many of the entries, from the first.
+    count: usize,
+}
+
+/// What was done with the first entries, and is not yet handed out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Answered {
+    at: WallTime,
+    /// Last first.
+    results: Vec<Committed>,
 }
 
 /// How far the process is with its store.
@@ -189,10 +201,14 @@ enum Gate {
 pub struct Committer {
     config: CommitterConfig,
     gate: Gate,
-    queue: VecDeque<Waiting>,
+    /// What is answered or under way, then what waits.
+    entries: VecDeque<Waiting>,
     under_way: Option<UnderWay>,
+    answered: Answered,
     tickets: u32,
     resolved: VecDeque<Resolved>,
+    /// For the next commit.
+    emptied: Vec<Command>,
 }
 
 impl Committer {
@@ -201,10 +217,12 @@ impl Committer {
         Self {
             config,
             gate: Gate::Opening,
-            queue: VecDeque::new(),
+            entries: VecDeque::new(),
             under_way: None,
+            answered: Answered { at: WallTime::UNIX_EPOCH, results: Vec::new() },
             tickets: 0,
             resolved: VecDeque::new(),
+            emptied: Vec::new(),
         }
     }
 
@@ -227,10 +245,16 @@ impl Committer {
             is_lookup: false,
         };
         if is_open {
-            self.queue.push_front(waiting);
+            self.entries.insert(self.sent(), waiting);
         } else {
-            self.queue.push_back(waiting);
+            self.entries.push_back(waiting);
         }
+    }
+
+    /// Takes back the emptied buffer of a commit.
+    pub fn reuse(&mut self, emptied: Vec<Command>) {
+        self.emptied = emptied;
+        self.emptied.clear();
     }
 
     /// The next commit to be sent, if none is under way and something waits.
@@ -238,35 +262,41 @@ impl Committer {
         if self.under_way.is_some() {
             return None;
         }
-        let waiting = match self.gate {
+        // Whoever asks for a commit before all outcomes gets them afterwards.
+        while let Some(answered) = self.next_answered() {
+            self.resolved.push_back(answered);
+        }
+        let count = match self.gate {
             Gate::Open => self.next_batch(),
-            Gate::Opening => usize::from(self.queue.front().is_some_and(|first| first.origin == Some(Origin::Open))),
+            Gate::Opening => usize::from(self.entries.front().is_some_and(|first| first.origin == Some(Origin::Open))),
             Gate::ClosedUntil(_) | Gate::Foreign => 0,
         };
-        if waiting == 0 {
+        if count == 0 {
             return None;
         }
         let ticket = Ticket(self.tickets);
         self.tickets = self.tickets.wrapping_add(1);
-        let mut entries: Vec<Waiting> = self.queue.drain(..waiting).collect();
-        let commands = entries.iter_mut().filter_map(Waiting::take_command).collect();
-        self.under_way = Some(UnderWay { ticket, sent_at: now, entries });
-        Some(Commit { ticket, commands })
+        let mut commands = std::mem::take(&mut self.emptied);
+        for place in 0..count {
+            if let Some(command) = self.entries[place].take_command() {
+                commands.push(command);
+            }
+        }
+        self.under_way = Some(UnderWay { ticket, sent_at: now, count });
+        Some(Commit { ticket, commands, into: std::mem::take(&mut self.answered.results) })
     }
 
     /// Takes a reply and returns when the commit was sent; `None` if no such commit is under way.
     pub fn on_reply(&mut self, now: Instant, ticket: Ticket, reply: Reply) -> Option<Instant> {
-        let UnderWay { sent_at, entries, .. } = self.under_way.take_if(|commit| commit.ticket == ticket)?;
+        let UnderWay { sent_at, count, .. } = self.under_way.take_if(|commit| commit.ticket == ticket)?;
         match reply {
             // A reply that does not fit its commit says nothing about it.
-            Reply::Committed { at, results, .. } if results.len() == entries.len() => {
-                for (entry, result) in entries.into_iter().zip(results) {
-                    let outcome = entry.done(at, result);
-                    self.resolve(entry.origin, outcome);
-                }
+            Reply::Committed { at, mut results, .. } if results.len() == count => {
+                results.reverse();
+                self.answered = Answered { at, results };
             }
-            Reply::Refused => self.on_refused(now, entries),
-            Reply::Committed { .. } | Reply::Unknown => self.on_unknown(now, entries),
+            Reply::Refused => self.on_refused(now, count),
+            Reply::Committed { .. } | Reply::Unknown => self.on_unknown(now, count),
         }
         Some(sent_at)
     }
@@ -299,14 +329,15 @@ impl Committer {
     pub fn handle_timeout(&mut self, now: Instant) {
         let patience = self.config.patience;
         let is_late = |entry: &Waiting| entry.is_visit() && entry.submitted_at + patience <= now;
-        let under_way = self.under_way.iter_mut().flat_map(|commit| &mut commit.entries);
-        for entry in under_way.filter(|entry| is_late(entry)) {
+        let sent = self.sent();
+        for entry in self.entries.iter_mut().take(sent).filter(|entry| is_late(entry)) {
             let outcome = entry.unheard();
             self.resolved.push_back(Resolved { origin: entry.origin.take(), outcome });
         }
-        if self.queue.iter().any(is_late) {
-            let (late, in_time): (VecDeque<Waiting>, VecDeque<Waiting>) = self.queue.drain(..).partition(is_late);
-            self.queue = in_time;
+        if self.entries.iter().skip(sent).any(is_late) {
+            let queue = self.entries.split_off(sent);
+            let (late, in_time): (Vec<Waiting>, Vec<Waiting>) = queue.into_iter().partition(is_late);
+            self.entries.extend(in_time);
             for entry in late {
                 let outcome = entry.not_done();
                 self.resolve(entry.origin, outcome);
@@ -316,38 +347,63 @@ impl Committer {
 
     /// When [`Committer::handle_timeout`] is to be called, or the store opened again.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let waits = |entry: &&Waiting| entry.is_visit();
-        let under_way = self.under_way.iter().flat_map(|commit| &commit.entries).find(waits);
-        let queued = self.queue.iter().find(waits);
-        let oldest = under_way.into_iter().chain(queued).map(|entry| entry.submitted_at + self.config.patience).min();
-        match self.gate {
-            Gate::ClosedUntil(until) => Some(oldest.map_or(until, |at| at.min(until))),
-            Gate::Open | Gate::Opening | Gate::Foreign => oldest,
+        let sent = self.sent();
+        // Each part's first visit is its oldest.
+        let (mut oldest, mut place) = (Instant::MAX, 0);
+        while place < self.entries.len() {
+            let entry = &self.entries[place];
+            if !entry.is_visit() {
+                place += 1;
+                continue;
+            }
+            oldest = oldest.min(entry.submitted_at);
+            if place >= sent {
+                break;
+            }
+            place = sent;
         }
+        if let Gate::ClosedUntil(until) = self.gate {
+            return Some(until.min(oldest + self.config.patience));
+        }
+        (oldest < Instant::MAX).then(|| oldest + self.config.patience)
     }
 
     /// The next command whose outcome is known.
     pub fn poll_resolved(&mut self) -> Option<Resolved> {
-        self.resolved.pop_front()
+        if self.resolved.is_empty() { self.next_answered() } else { self.resolved.pop_front() }
+    }
+
+    /// The outcome of the first entry that is answered.
+    fn next_answered(&mut self) -> Option<Resolved> {
+        let result = self.answered.results.pop()?;
+        let entry = self.entries.pop_front()?;
+        let outcome = entry.done(self.answered.at, result);
+        Some(Resolved { origin: entry.origin, outcome })
     }
 
     /// Whether nothing waits and nothing is under way.
     pub fn is_idle(&self) -> bool {
-        self.under_way.is_none() && self.queue.is_empty() && self.resolved.is_empty()
+        self.entries.is_empty() && self.resolved.is_empty()
+    }
+
+    /// How many entries are answered or under way.
+    fn sent(&self) -> usize {
+        self.under_way.as_ref().map_or(self.answered.results.len(), |commit| commit.count)
     }
 
     /// How many of those that wait go out together: lookups share their commit with nothing that may write, and so does
     /// [`Command::Open`], which a store that only reads may still answer.
     fn next_batch(&self) -> usize {
-        if self.queue.front().is_some_and(|first| first.origin == Some(Origin::Open)) {
+        if self.entries.front().is_some_and(|first| first.origin == Some(Origin::Open)) {
             return 1;
         }
-        let is_lookup = self.queue.front().is_some_and(|first| first.is_lookup);
-        let alike = self.queue.iter().take_while(|entry| entry.is_lookup == is_lookup);
-        alike.take(usize::from(self.config.batch_max)).count()
+        let is_lookup = self.entries.front().is_some_and(|first| first.is_lookup);
+        let count_max = self.entries.len().min(usize::from(self.config.batch_max));
+        (0..count_max).find(|place| self.entries[*place].is_lookup != is_lookup).unwrap_or(count_max)
     }
 
-    fn on_refused(&mut self, now: Instant, entries: Vec<Waiting>) {
+    fn on_refused(&mut self, now: Instant, count: usize) {
+        let entries: Vec<Waiting> = self.entries.drain(..count).collect();
         let may_read = entries.iter().any(Waiting::may_write);
         let mut lookups = Vec::new();
         for entry in entries {
@@ -359,15 +415,16 @@ impl Committer {
             }
         }
         for lookup in lookups.into_iter().rev() {
-            self.queue.push_front(lookup);
+            self.entries.push_front(lookup);
         }
     }
 
-    fn on_unknown(&mut self, now: Instant, entries: Vec<Waiting>) {
+    fn on_unknown(&mut self, now: Instant, count: usize) {
+        let entries: Vec<Waiting> = self.entries.drain(..count).collect();
         for entry in entries.into_iter().rev() {
             let is_first = !entry.is_read_back && !entry.is_lookup;
             if is_first && self.may_go_again(now, &entry) {
-                self.queue.push_front(Waiting { is_read_back: true, ..entry });
+                self.entries.push_front(Waiting { is_read_back: true, ..entry });
             } else {
                 let outcome = entry.unheard();
                 self.resolve(entry.origin, outcome);
@@ -385,7 +442,8 @@ impl Committer {
     }
 
     fn refuse_all(&mut self) {
-        for entry in std::mem::take(&mut self.queue) {
+        let sent = self.sent();
+        for entry in self.entries.split_off(sent) {
             let outcome = entry.not_done();
             self.resolve(entry.origin, outcome);
         }

@@ -179,10 +179,18 @@ impl Hook {
         self.outputs.pop_front()
     }
 
+    /// Takes back the emptied buffer of a commit's commands, so that the next commit need not allocate one. No driver has
+    /// to give it back.
+    pub fn reuse(&mut self, emptied: Vec<Command>) {
+        self.committer.reuse(emptied);
+    }
+
     /// When [`Hook::handle_timeout`] is to be called; `None` while only an input can change anything.
     pub fn next_deadline(&self, mono: Instant) -> Option<Instant> {
-        let deadlines = [self.delivery.next_deadline(mono), self.committer.next_deadline()];
-        deadlines.into_iter().flatten().min()
+        match (self.delivery.next_deadline(mono), self.committer.next_deadline()) {
+            (Some(delivery), Some(committer)) => Some(delivery.min(committer)),
+            (delivery, committer) => delivery.or(committer),
+        }
     }
 
     /// Requests to the quota service under way.

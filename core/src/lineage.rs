@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::assignment::UserId;
-use crate::experiment::{Experiment, VariantIndex};
+use crate::experiment::{Assignment, Experiment, VariantIndex};
 use crate::store::{LineageId, VersionId};
 
 /// A version and the others of its lineage.
@@ -65,9 +65,8 @@ impl Lineage {
     }
 
     /// What an answer without a record shows: the user's variant if every version that may have exposed the user agrees on
-    /// it, else the baseline.
-    pub fn provisional(&self, id: UserId<'_>) -> VariantIndex {
-        let assignment = self.current.assign(id);
+    /// it, else the baseline. `assignment` is the current version's.
+    pub fn provisional(&self, id: UserId<'_>, assignment: Assignment) -> VariantIndex {
         let agrees = |other: &Experiment| {
             let elsewhere = other.assign(id);
             !other.is_ended() && (!elsewhere.enrolled || elsewhere.variant == assignment.variant)

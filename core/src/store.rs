@@ -16,6 +16,7 @@
 //!
 //! Read next: `tests/store.rs`, where a small model says the same once more.
 
+mod due;
 mod fleet;
 mod image;
 

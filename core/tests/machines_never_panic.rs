@@ -311,7 +311,7 @@ impl Twins {
                 self.input(Input::Stored { ticket, reply: reply.clone(), draw: *draw });
             }
             Transition::Done { at, versions, nonsense, draw } => {
-                let Some(Commit { ticket, commands }) = self.under_way.take() else { return };
+                let Some(Commit { ticket, commands, .. }) = self.under_way.take() else { return };
                 let results = commands.iter().map(|command| result_for(command, nonsense)).collect();
                 let reply = Reply::Committed { at: *at, versions: *versions, results };
                 self.input(Input::Stored { ticket, reply, draw: *draw });

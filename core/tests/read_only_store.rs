@@ -61,7 +61,7 @@ fn store_with(users: impl IntoIterator<Item = u64>) -> Image {
 }
 
 fn sent(committer: &mut Committer, now: Instant) -> (Ticket, Vec<Command>) {
-    let Commit { ticket, commands } = committer.poll_commit(now).expect("something waits and nothing is under way");
+    let Commit { ticket, commands, .. } = committer.poll_commit(now).expect("something waits and nothing is under way");
     (ticket, commands)
 }
 

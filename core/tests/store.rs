@@ -270,8 +270,11 @@ impl Pair {
         let saved: Vec<_> = users.iter().map(|user| self.image.save(*user)).collect();
         let (model, claims) = (self.model.clone(), self.claims.clone());
         self.step(transition);
-        let learnt = std::mem::replace(&mut self.model, model).fleet;
-        self.model.fleet = learnt;
+        let learnt = std::mem::replace(&mut self.model, model);
+        (self.model.fleet, self.model.outlived) = (learnt.fleet, learnt.outlived);
+        for user in &users {
+            self.model.outlived.remove(&user.0);
+        }
         self.claims = claims;
         for saved in saved.into_iter().rev() {
             self.image.restore(saved);

@@ -1,16 +1,25 @@
-//! The record as JSON, and back.
+//! Records as JSON, and back.
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize as _};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
 use crate::record::{RunRecord, SCHEMA};
-
-const FAMILY: &str = "hookproof.run/";
+use crate::sweep::{SWEEP_SCHEMA, SweepRecord};
 
 /// The record as JSON, indented, with a line break at the end. Equal records give equal bytes.
 pub fn render_json(record: &RunRecord) -> String {
+    laid_out(record)
+}
+
+/// The sweep as JSON, laid out like a run record. Equal sweeps give equal bytes.
+pub fn render_sweep_json(record: &SweepRecord) -> String {
+    laid_out(record)
+}
+
+fn laid_out(record: &impl Serialize) -> String {
     let mut bytes = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Layout::default());
     record.serialize(&mut serializer).expect("a record has text keys and finite numbers, and memory takes every byte");
@@ -23,11 +32,29 @@ pub fn render_json(record: &RunRecord) -> String {
 /// # Errors
 /// The text is no JSON, no run record, or a record of a schema that this version does not know.
 pub fn parse(json: &str) -> Result<RunRecord, ParseError> {
-    let Header { schema } = serde_json::from_str(json).map_err(ParseError::Malformed)?;
-    if schema == SCHEMA {
-        return serde_json::from_str(json).map_err(ParseError::Malformed);
+    parse_as(json, SCHEMA)
+}
+
+/// Reads a sweep, whole or part. Keys it does not know are passed over.
+///
+/// # Errors
+/// The text is no JSON, no sweep, or a sweep of a schema that this version does not know.
+pub fn parse_sweep(json: &str) -> Result<SweepRecord, ParseError> {
+    parse_as(json, SWEEP_SCHEMA)
+}
+
+fn parse_as<T: DeserializeOwned>(json: &str, known: &'static str) -> Result<T, ParseError> {
+    let malformed = |error| ParseError::Malformed { known, error };
+    let Header { schema } = serde_json::from_str(json).map_err(malformed)?;
+    if schema == known {
+        return serde_json::from_str(json).map_err(malformed);
     }
-    if schema.starts_with(FAMILY) { Err(ParseError::NewerSchema(schema)) } else { Err(ParseError::OtherKind(schema)) }
+    let family = |schema: &str| schema.split_once('/').map(|(family, _)| family.to_owned());
+    if family(&schema) == family(known) {
+        Err(ParseError::NewerSchema { known, schema })
+    } else {
+        Err(ParseError::OtherKind { known, schema })
+    }
 }
 
 #[derive(Deserialize)]
@@ -35,25 +62,26 @@ struct Header {
     schema: String,
 }
 
-/// Why a text is no readable record.
+/// Why a text is no readable record; `known` is the schema that was looked for.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are said above and below")]
 pub enum ParseError {
     /// It is no JSON, or keys of a record are missing or of another type; the file was cut, edited or is another one.
-    Malformed(serde_json::Error),
-    /// A later Hookproof wrote it; read it with that version or a later one.
-    NewerSchema(String),
-    /// Its schema is that of something else than a run record.
-    OtherKind(String),
+    Malformed { known: &'static str, error: serde_json::Error },
+    /// A later Hookproof wrote it, with this `schema`; read it with that version or a later one.
+    NewerSchema { known: &'static str, schema: String },
+    /// Its `schema` is that of something else.
+    OtherKind { known: &'static str, schema: String },
 }
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed(error) => write!(f, "no readable run record: {error}"),
-            Self::NewerSchema(schema) => {
-                write!(f, "the record has schema {schema:?}, this version reads {SCHEMA:?}: a later hookproof wrote it")
+            Self::Malformed { known, error } => write!(f, "no readable record of schema {known:?}: {error}"),
+            Self::NewerSchema { known, schema } => {
+                write!(f, "the record has schema {schema:?}, this version reads {known:?}: a later hookproof wrote it")
             }
-            Self::OtherKind(schema) => write!(f, "no run record: its schema is {schema:?}, not {SCHEMA:?}"),
+            Self::OtherKind { known, schema } => write!(f, "its schema is {schema:?}, not {known:?}"),
         }
     }
 }
@@ -61,8 +89,8 @@ impl fmt::Display for ParseError {
 impl std::error::Error for ParseError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Malformed(error) => Some(error),
-            Self::NewerSchema(_) | Self::OtherKind(_) => None,
+            Self::Malformed { error, .. } => Some(error),
+            Self::NewerSchema { .. } | Self::OtherKind { .. } => None,
         }
     }
 }
@@ -74,11 +102,11 @@ mod tests {
     #[test]
     fn a_newer_schema_is_told_from_a_broken_record() {
         let newer = parse(r#"{"schema": "hookproof.run/2", "runs": "unknown shape"}"#).unwrap_err();
-        assert!(matches!(&newer, ParseError::NewerSchema(schema) if schema == "hookproof.run/2"));
+        assert!(matches!(&newer, ParseError::NewerSchema { schema, .. } if schema == "hookproof.run/2"));
         assert!(newer.to_string().contains("a later hookproof wrote it"));
-        assert!(matches!(parse(r#"{"schema": "other/1"}"#), Err(ParseError::OtherKind(_))));
+        assert!(matches!(parse(r#"{"schema": "other/1"}"#), Err(ParseError::OtherKind { .. })));
         for text in ["", "[]", "{}", r#"{"schema": "hookproof.run/1"}"#, r#"{"schema": 1}"#] {
-            assert!(matches!(parse(text), Err(ParseError::Malformed(_))), "{text}");
+            assert!(matches!(parse(text), Err(ParseError::Malformed { .. })), "{text}");
         }
     }
 }

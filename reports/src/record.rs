@@ -272,7 +272,8 @@ pub fn repro_command(path: &str, hook: &str, seed: u64) -> String {
     format!("hookproof run {} --hook {hook} --seed {seed}", quoted(path))
 }
 
-fn quoted(path: &str) -> String {
+/// The path as one word of a shell.
+pub(crate) fn quoted(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+=:@%,".contains(&byte);
     if !path.is_empty() && !path.starts_with('-') && path.bytes().all(plain) {
         return path.to_owned();

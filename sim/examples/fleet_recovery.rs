@@ -58,7 +58,7 @@ fn outcome(instances: u16, protections: Protections, seed: u64) -> Outcome {
     let source = std::fs::read_to_string(RECOVERY).expect("the scenario is part of the repository");
     let source = source.replace("instances = 32", &format!("instances = {instances}"));
     let scenario = decode("recovery", "recovery.toml", source.as_bytes()).expect("the scenario is a test of its own");
-    let setting = Setting { hook: HookKind::Hardened, protections, recording: Recording::Off, seed };
+    let setting = Setting { hook: HookKind::Hardened, protections, sabotage: None, recording: Recording::Off, seed };
     run_with(&scenario, setting, &mut |_| {}).0
 }
 

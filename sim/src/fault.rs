@@ -33,6 +33,7 @@ pub enum Class {
     NetworkReset,
     QuotaRefused,
     QuotaUnavailable,
+    QuotaUnauthorised,
     QuotaHang,
     QuotaErrorBefore,
     QuotaErrorAfter,
@@ -49,11 +50,10 @@ pub enum Class {
     StoreOutage,
     StoreLostAck,
     StoreChange,
-    Unsupported,
 }
 
 /// Number of classes.
-const CLASSES: usize = Class::Unsupported as usize + 1;
+const CLASSES: usize = Class::StoreChange as usize + 1;
 
 impl Class {
     /// The class of a crash at a moment.
@@ -79,7 +79,8 @@ impl Class {
             FaultKind::ClockOffset { .. }
             | FaultKind::ClockDrift { .. }
             | FaultKind::ClockStep { .. }
-            | FaultKind::ClockFreeze => Self::Clock,
+            | FaultKind::ClockFreeze
+            | FaultKind::ClockStrobe { .. } => Self::Clock,
             FaultKind::ProcessCrash { when: Some(moment), .. } => Self::crash_at(*moment),
             FaultKind::ProcessPause { when: Some(moment) } => Self::pause_at(*moment),
             FaultKind::ProcessCrash { when: None, .. }
@@ -95,6 +96,7 @@ impl Class {
             FaultKind::NetworkReset => Self::NetworkReset,
             FaultKind::QuotaOutage { mode: OutageMode::Refused } => Self::QuotaRefused,
             FaultKind::QuotaOutage { mode: OutageMode::Unavailable } => Self::QuotaUnavailable,
+            FaultKind::QuotaOutage { mode: OutageMode::Unauthorised } => Self::QuotaUnauthorised,
             FaultKind::QuotaOutage { mode: OutageMode::Hang } => Self::QuotaHang,
             FaultKind::QuotaErrorBefore => Self::QuotaErrorBefore,
             FaultKind::QuotaErrorAfter => Self::QuotaErrorAfter,
@@ -111,7 +113,6 @@ impl Class {
             FaultKind::StoreOutage => Self::StoreOutage,
             FaultKind::StoreLostAck => Self::StoreLostAck,
             FaultKind::StoreReadOnly | FaultKind::StoreFull | FaultKind::StoreFailover { .. } => Self::StoreChange,
-            FaultKind::ClockStrobe { .. } => Self::Unsupported,
         }
     }
 }
@@ -268,7 +269,7 @@ impl Faults {
             length: entry.fault.length,
             opportunities: entry.opportunities,
             effects: entry.effects,
-            supported: entry.class != Class::Unsupported,
+            supported: true,
         };
         self.entries.iter().map(account).collect()
     }
@@ -282,4 +283,57 @@ pub fn last_end(scenario: &Scenario) -> Option<Duration> {
         Some(if is_open { scenario.duration } else { last + fault.lasts() })
     };
     scenario.faults.iter().filter_map(end).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Placement, decode};
+
+    fn fault(name: &str, kind: FaultKind, ppm: u32) -> Fault {
+        Fault {
+            name: name.into(),
+            kind,
+            at: Duration::ZERO,
+            placement: Placement::Fixed,
+            length: Duration::from_secs(10),
+            every: None,
+            probability: Probability::from_ppm(ppm).expect("a probability"),
+            on: Targets::All,
+        }
+    }
+
+    /// Which of many requests each fault of the list touches, by its name.
+    fn touched(faults: &[Fault], name: &str) -> Vec<bool> {
+        let source = include_bytes!("../../scenarios/swarm.toml");
+        let mut scenario = decode("swarm", "swarm.toml", source).unwrap_or_else(|error| panic!("{error}"));
+        scenario.faults = faults.to_vec();
+        let mut on = Faults::new(&scenario, Draws::new(5));
+        (0..faults.len()).for_each(|index| on.start(index));
+        let index = faults.iter().position(|fault| fault.name == name).expect("a fault of the list");
+        let request = |n: u64| {
+            let before = on.entries[index].effects;
+            for class in [Class::NetworkLoss, Class::QuotaThrottle] {
+                on.touch(class, 0, n % 50, n);
+            }
+            on.entries[index].effects > before
+        };
+        (0..2_000).map(request).collect()
+    }
+
+    #[test]
+    fn removing_or_moving_a_fault_leaves_the_draws_of_the_others_as_they_were() {
+        let loss = fault("loss", FaultKind::NetworkLoss, 300_000);
+        let same_kind = fault("more loss", FaultKind::NetworkLoss, 500_000);
+        let throttle = fault("throttle", FaultKind::QuotaThrottle { retry_after: None }, 400_000);
+        let alone = touched(std::slice::from_ref(&throttle), "throttle");
+        assert!((600..1_000).contains(&alone.iter().filter(|hit| **hit).count()), "two in five");
+        let all = [loss.clone(), same_kind.clone(), throttle.clone()];
+        assert_eq!(touched(&all, "throttle"), alone);
+        assert_eq!(touched(&[throttle, same_kind.clone(), loss.clone()], "throttle"), alone);
+        // Of one kind, each account tells what that fault alone would have touched.
+        assert_eq!(touched(&all, "loss"), touched(std::slice::from_ref(&loss), "loss"));
+        assert_eq!(touched(&all, "more loss"), touched(&[same_kind], "more loss"));
+        assert_ne!(touched(&all, "loss"), touched(&all, "more loss"));
+    }
 }

@@ -11,16 +11,20 @@
 //! | time and chance                   | [`engine`], [`seed`], [`clock`], [`digest`]                       |
 //! | who visits, who waits             | [`traffic`], [`users`], `world`                                   |
 //! | what the hook depends on          | [`network`], [`quota_service`], [`store`]                         |
-//! | what goes wrong                   | [`fault`]                                                         |
+//! | what goes wrong                   | [`fault`], [`swarm`]                                              |
 //! | what is under test                | [`subject`]                                                       |
 //! | what is found                     | [`metrics`], [`oracle`], `expectation`, [`outcome`]               |
-//! | what can be promised              | [`promise`]                                                       |
+//! | what can be promised              | [`promise`], [`hazards`]                                          |
+//! | what a scenario will ask for      | [`demand`]                                                        |
+//! | what the harness itself can find  | [`sabotage`]                                                      |
 
 pub mod clock;
+pub mod demand;
 pub mod digest;
 pub mod engine;
 mod expectation;
 pub mod fault;
+pub mod hazards;
 pub mod metrics;
 pub mod network;
 pub mod oracle;
@@ -28,11 +32,13 @@ pub mod outcome;
 pub mod promise;
 pub mod quota_service;
 mod run;
+pub mod sabotage;
 pub mod scenario;
 pub mod seed;
 pub mod slab;
 pub mod store;
 pub mod subject;
+pub mod swarm;
 pub mod traffic;
 pub mod users;
 mod world;

@@ -3,7 +3,14 @@
 //! Owns the findings, not the facts. An oracle never looks into a hook; it is told what happened at the borders and
 //! records what breaks a rule, with the first case as evidence, and goes on.
 //!
+//! Rules that look at more than one event keep what they need in side tables (`claims`, `budget`), with an entry only for
+//! what is under way or in trouble; what waits for the end of a run is in `world/judging`. Each rule has a *reached* partner
+//! ([`Rule::partner`]): what a run must have come across for its zero to mean something.
+//!
 //! `ASSIGN-2` is checked against an independent computation of the specified hash, written here from the specification.
+
+pub mod budget;
+pub mod claims;
 
 use std::time::Duration;
 
@@ -11,6 +18,7 @@ use hookproof_core::experiment::{Experiment, HashSpec};
 use hookproof_core::time::Instant;
 use sha2::{Digest, Sha256};
 
+use crate::metrics::reached::Reached;
 use crate::outcome::{Invariant, Violation};
 use crate::users;
 
@@ -23,23 +31,53 @@ pub enum Rule {
     Grant1,
     Grant2,
     Grant3,
+    Grant4,
+    Grant5,
     Load1,
+    Load2,
+    Load3,
+    Load4,
+    Path1,
     Audit1,
+    Time1,
 }
 
 impl Rule {
-    const ALL: [Self; 7] =
-        [Self::Assign1, Self::Assign2, Self::Grant1, Self::Grant2, Self::Grant3, Self::Load1, Self::Audit1];
+    /// All rules, in the order of records.
+    pub const ALL: [Self; 14] = [
+        Self::Assign1,
+        Self::Assign2,
+        Self::Grant1,
+        Self::Grant2,
+        Self::Grant3,
+        Self::Grant4,
+        Self::Grant5,
+        Self::Load1,
+        Self::Load2,
+        Self::Load3,
+        Self::Load4,
+        Self::Path1,
+        Self::Audit1,
+        Self::Time1,
+    ];
 
-    const fn id(self) -> &'static str {
+    /// Its name.
+    pub const fn id(self) -> &'static str {
         match self {
             Self::Assign1 => "ASSIGN-1",
             Self::Assign2 => "ASSIGN-2",
             Self::Grant1 => "GRANT-1",
             Self::Grant2 => "GRANT-2",
             Self::Grant3 => "GRANT-3",
+            Self::Grant4 => "GRANT-4",
+            Self::Grant5 => "GRANT-5",
             Self::Load1 => "LOAD-1",
+            Self::Load2 => "LOAD-2",
+            Self::Load3 => "LOAD-3",
+            Self::Load4 => "LOAD-4",
+            Self::Path1 => "PATH-1",
             Self::Audit1 => "AUDIT-1",
+            Self::Time1 => "TIME-1",
         }
     }
 
@@ -49,9 +87,31 @@ impl Rule {
             Self::Assign2 => "a first assignment is the specified hash of the user's id",
             Self::Grant1 => "at most one effect per user",
             Self::Grant2 => "only exposed, treated users are granted",
-            Self::Grant3 => "every treated exposure ends delivered, rejected or parked",
+            Self::Grant3 => "every treated exposure ends delivered, rejected or parked, each for a reason",
+            Self::Grant4 => "no request in doubt is sent that could execute after the key's window",
+            Self::Grant5 => "only the live claim sends, and no receipt is lost",
             Self::Load1 => "requests in flight stay within the fleet's limit",
-            Self::Audit1 => "what is recorded as delivered is in the ledger, and every attempt has one outcome",
+            Self::Load2 => "no retry is sent before the retry budget allows it",
+            Self::Load3 => "once the last trigger ends, goodput returns within the stated time",
+            Self::Load4 => "rows written stay within a fixed multiple of attempts and grants",
+            Self::Path1 => "no visit waits for the quota service",
+            Self::Audit1 => "the books agree with the ledger, with what was shown and with what was sent",
+            Self::Time1 => "nothing depends on the wall clock of an instance",
+        }
+    }
+
+    /// What a run must have come across for a zero to mean something; `None` where the check itself is that.
+    pub const fn partner(self) -> Option<Reached> {
+        match self {
+            Self::Assign2 | Self::Load2 | Self::Load3 => None,
+            Self::Assign1 | Self::Grant2 => Some(Reached::Provisional),
+            Self::Grant1 | Self::Grant4 => Some(Reached::SendsInDoubt),
+            Self::Grant3 | Self::Grant5 => Some(Reached::Takeovers),
+            Self::Load1 => Some(Reached::SendsAtLimit),
+            Self::Load4 => Some(Reached::RetriesPutOff),
+            Self::Path1 => Some(Reached::VisitsDuringCalls),
+            Self::Audit1 => Some(Reached::AbandonedCalls),
+            Self::Time1 => Some(Reached::WallClockChanges),
         }
     }
 }
@@ -115,10 +175,15 @@ impl Oracles {
 /// The specified assignment, written a second time: H(0x01 ‖ frame(salt) ‖ id), the first 8 bytes as a number r, and the
 /// first variant whose cumulative weight exceeds (r · W) ≫ 64.
 pub fn specified_variant(experiment: &Experiment, user: u32) -> u8 {
+    let mut id = users::NameBuffer::default();
+    specified_variant_of(experiment, id.render(user))
+}
+
+/// The same for a user's id as it is.
+pub fn specified_variant_of(experiment: &Experiment, id: &[u8]) -> u8 {
     let salt = experiment.salt().as_bytes();
     let frame = [1, u8::try_from(salt.len()).expect("a salt has at most 255 bytes")];
-    let mut id = users::NameBuffer::default();
-    let message = [&frame, salt, id.render(user)];
+    let message = [&frame, salt, id];
     let digest = match &experiment.spec().hash {
         HashSpec::Sha256V1 => sha256(message),
         HashSpec::HmacSha256V1 { secret } => hmac_sha256(secret, message),

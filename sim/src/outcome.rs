@@ -144,7 +144,7 @@ pub struct FaultAccount {
     pub opportunities: u64,
     /// Chances taken.
     pub effects: u64,
-    /// Whether this world can do it.
+    /// Whether this world can do it: the simulated one can do all kinds.
     pub supported: bool,
 }
 

@@ -19,7 +19,7 @@ mod keys;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ impl Status {
     /// 201: the `PUT` created the grant (RFC 9110, section 9.3.4).
     const CREATED: Self = Self(201);
     const BAD_REQUEST: Self = Self(400);
+    /// 401: our credentials are not accepted.
+    pub const UNAUTHORISED: Self = Self(401);
     /// 403: the user's hard limit is reached.
     pub const LIMIT_REACHED: Self = Self(403);
     /// 404: the ledger does not hold the grant, as far as the read can see.
@@ -143,7 +145,7 @@ pub struct Finished {
     pub status: Status,
     /// Units that the ledger moved by.
     pub effect: Option<u32>,
-    /// Units refused for good because of the hard limit, for the first time.
+    /// Units refused for good because of the hard limit, for the first time under this key.
     pub refused: Option<u32>,
     /// Whether the answer is a replay of an earlier one.
     pub is_replay: bool,
@@ -199,6 +201,8 @@ pub struct QuotaService {
     read_back_lag: Duration,
     keys: KeyStore,
     grants: Grants,
+    /// Keys that were refused for the hard limit: each is one effect asked for in vain, however often it is executed.
+    refused: HashSet<RequestKey, BuildHasherDefault<KeyHasher>>,
 }
 
 impl QuotaService {
@@ -217,6 +221,7 @@ impl QuotaService {
             read_back_lag: upstream.truth.read_back_lag,
             keys: KeyStore::new(upstream.profile, upstream.truth.key_ttl),
             grants: Grants::default(),
+            refused: HashSet::default(),
         }
     }
 
@@ -308,7 +313,8 @@ impl QuotaService {
         Finished {
             status: answered,
             effect: (happened && fits).then_some(request.units),
-            refused: (happened && !fits).then_some(request.units),
+            refused: (happened && !fits && request.key.is_none_or(|key| self.refused.insert(key)))
+                .then_some(request.units),
             is_replay: false,
         }
     }

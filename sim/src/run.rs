@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use hookproof_core::protection::Protections;
 use hookproof_core::store::Image;
+use hookproof_core::time::Instant;
 
 use crate::expectation::{Measured, judge};
 use crate::metrics::Metric;
-use crate::metrics::measure::{measure, unsupported};
+use crate::metrics::measure::{measure, quantile, unsupported};
+use crate::metrics::reached::Reached;
 use crate::metrics::recorder::Stretch;
+use crate::oracle::Rule;
 use crate::outcome::{Expectation, Invariant, Outcome, Parked, Role, Value, Verdict};
 use crate::scenario::{Expect, HookKind, Scenario, Span};
 use crate::world::{Finished, Recording, Recordings, Setting, World};
@@ -22,12 +25,14 @@ const PARKED_MAX: usize = 10;
 /// Runs one hook through one scenario with one seed. `progress` is told now and then which share of virtual time has
 /// passed (0 to 1).
 pub fn run(scenario: &Scenario, hook: HookKind, seed: u64, progress: &mut dyn FnMut(f64)) -> Outcome {
-    let setting = Setting { hook, protections: Protections::ALL, recording: Recording::Off, seed };
+    let setting = Setting { hook, protections: Protections::ALL, sabotage: None, recording: Recording::Off, seed };
     run_with(scenario, setting, progress).0
 }
 
 /// Like [`run`], with a protection removed or with recordings. The recordings are empty unless asked for.
 pub fn run_with(scenario: &Scenario, setting: Setting, progress: &mut dyn FnMut(f64)) -> (Outcome, Vec<Recordings>) {
+    let placed = scenario.placed(setting.seed);
+    let scenario = placed.as_ref();
     let about_hook = |expect: &&Expect| expect.hook.is_none_or(|hook| hook == setting.hook);
     let expects: Vec<&Expect> = scenario.expects.iter().filter(about_hook).collect();
     let mut spans = vec![whole_run(scenario)];
@@ -36,8 +41,24 @@ pub fn run_with(scenario: &Scenario, setting: Setting, progress: &mut dyn FnMut(
             spans.push(expect.during.clone());
         }
     }
-    let finished = World::new(scenario, setting, spans).run(progress);
+    let mut finished = World::new(scenario, setting, spans.clone()).run(progress);
+    if role(scenario, setting.hook) == Role::Judged && finished.recorder.has(Reached::WallClockChanges) {
+        judge_time(scenario, setting, spans, &mut finished);
+    }
     judge_run(scenario, setting, &expects, finished)
+}
+
+/// `TIME-1`: the same run, with every process shown the true time for UTC, gives the same digest.
+///
+/// Only a run in which the wall clock of some instance was moved is run again, so nothing else pays for it.
+fn judge_time(scenario: &Scenario, setting: Setting, spans: Vec<Span>, finished: &mut Finished) {
+    let setting = Setting { recording: Recording::Off, ..setting };
+    let other = World::new(scenario, setting, spans).with_true_walls().run(&mut |_| {});
+    let end = Instant::ORIGIN + scenario.duration + scenario.calm;
+    let (with, without) = (finished.digest.value(), other.digest.value());
+    finished.oracles.check(Rule::Time1, end, None, with == without, || {
+        format!("the digest is {with:032x}, and {without:032x} where wall clocks are right")
+    });
 }
 
 fn whole_run(scenario: &Scenario) -> Span {
@@ -113,11 +134,7 @@ fn parked(images: &[&Image]) -> Vec<Parked> {
 }
 
 fn quantiles(stretch: &Stretch) -> Vec<(u32, u64)> {
-    if stretch.latency_us.is_empty() {
-        return Vec::new();
-    }
-    let value = |ppm: u32| stretch.latency_us.value_at_quantile(f64::from(ppm) / 1e6);
-    QUANTILES_PPM.into_iter().map(|ppm| (ppm, value(ppm))).collect()
+    QUANTILES_PPM.into_iter().filter_map(|ppm| Some((ppm, quantile(&stretch.latency_us, ppm)?))).collect()
 }
 
 /// Violated before inconclusive before pass; invariants count for a judged hook only. Where nobody visited, nothing is proved.

@@ -43,6 +43,10 @@ pub enum Concern {
     Reorder,
     /// When and how hard a hazard of the promise matrix strikes.
     Promise,
+    /// A user's outcome, for the estimate of the lift.
+    Outcome,
+    /// When a fault starts that the seed places.
+    Placement,
 }
 
 /// All chance of a run.
@@ -57,6 +61,11 @@ impl Draws {
         Self { seed }
     }
 
+    /// The same bits as [`Draws::draw`]'s, not drawn yet.
+    pub const fn chance(self, concern: Concern, who: u64, which: u64) -> Chance {
+        Chance { draws: self, concern, who, which }
+    }
+
     /// 128 bits for one purpose: `who` and `which` name it within its concern.
     #[expect(clippy::cast_possible_truncation, reason = "the words of a counter")]
     #[inline]
@@ -66,6 +75,22 @@ impl Draws {
         let counter = [which as u32, who as u32, (who >> 32) as u32, (concern as u32) << 24 | high];
         let [a, b, c, d] = philox4x32_10(counter, [self.seed as u32, (self.seed >> 32) as u32]);
         [u64::from(a) << 32 | u64::from(b), u64::from(c) << 32 | u64::from(d)]
+    }
+}
+
+/// A draw that is made when it is asked for: most of what a hook may draw it never does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chance {
+    draws: Draws,
+    concern: Concern,
+    who: u64,
+    which: u64,
+}
+
+impl Chance {
+    /// The 128 bits.
+    pub fn bits(self) -> [u64; 2] {
+        self.draws.draw(self.concern, self.who, self.which)
     }
 }
 
@@ -93,7 +118,7 @@ pub fn below(draw: u64, n: u64) -> u64 {
 }
 
 /// Uniform in the open interval (0, 1), with 52 bits.
-fn unit(draw: u64) -> f64 {
+pub(crate) fn unit(draw: u64) -> f64 {
     ((draw >> 12) as f64 + 0.5) * (1.0 / 4_503_599_627_370_496.0)
 }
 
@@ -103,7 +128,7 @@ pub fn exponential(draw: u64) -> f64 {
 }
 
 /// Standard normal, by the method of G. Box and M. Muller, 1958.
-fn normal(draws: [u64; 2]) -> f64 {
+pub fn normal(draws: [u64; 2]) -> f64 {
     libm::sqrt(2.0 * exponential(draws[0])) * libm::cos(2.0 * core::f64::consts::PI * unit(draws[1]))
 }
 

@@ -22,8 +22,10 @@ use crate::slab::{Key, Slab};
 #[derive(Clone, Debug)]
 struct Operation {
     sender: Sender,
-    ticket: Ticket,
-    stage: Stage,
+    /// What is to be done; emptied once it is.
+    commit: Commit,
+    /// What the sender will be told, once the commit is executed or refused.
+    reply: Option<Reply>,
     facts: Vec<Fact>,
 }
 
@@ -49,14 +51,10 @@ pub struct Acknowledged {
     pub ticket: Ticket,
     /// The reply.
     pub reply: Reply,
-    /// What the world learns, as it is durable.
+    /// What the world learns, as it is durable; the world gives the buffer back by [`SimStore::reuse`].
     pub facts: Vec<Fact>,
-}
-
-#[derive(Clone, Debug)]
-enum Stage {
-    Sent(Vec<Command>),
-    Done(Reply),
+    /// The commit's buffer, for its sender.
+    pub emptied: Vec<Command>,
 }
 
 /// What became durable: the store is a witness of its own.
@@ -113,6 +111,8 @@ pub struct SimStore {
     /// One; or one for each instance, where a scenario asks for several authorities.
     sites: Vec<Site>,
     operations: Slab<Operation>,
+    /// Emptied buffers, so that a commit need not allocate.
+    spare: Vec<Vec<Fact>>,
     /// How far back a failover of the scenario reaches.
     history: Duration,
     epochs: u32,
@@ -138,6 +138,7 @@ impl SimStore {
             clock: DurableClock::new(Clock::new(scenario.start)),
             sites: std::iter::repeat_with(site).take(sites).collect(),
             operations: Slab::default(),
+            spare: Vec::new(),
             history: lost.max().unwrap_or_default(),
             epochs: 0,
             is_down: false,
@@ -157,8 +158,14 @@ impl SimStore {
 
     /// A process sends a commit.
     pub fn send(&mut self, sender: Sender, commit: Commit) -> Key {
-        let Commit { ticket, commands } = commit;
-        self.operations.insert(Operation { sender, ticket, stage: Stage::Sent(commands), facts: Vec::new() })
+        let facts = self.spare.pop().unwrap_or_default();
+        self.operations.insert(Operation { sender, commit, reply: None, facts })
+    }
+
+    /// Takes back the facts of a commit.
+    pub fn reuse(&mut self, mut facts: Vec<Fact>) {
+        facts.clear();
+        self.spare.push(facts);
     }
 
     /// Who sent a commit.
@@ -169,14 +176,14 @@ impl SimStore {
     /// The store does not execute a commit, and says so.
     pub fn refuse(&mut self, key: Key) {
         if let Some(operation) = self.operations.get_mut(key) {
-            operation.stage = Stage::Done(Reply::Refused);
+            operation.reply = Some(Reply::Refused);
         }
     }
 
     /// A commit was executed, and its answer will say nothing.
     pub fn lose_answer(&mut self, key: Key) {
         if let Some(operation) = self.operations.get_mut(key) {
-            operation.stage = Stage::Done(Reply::Unknown);
+            operation.reply = Some(Reply::Unknown);
         }
     }
 
@@ -184,35 +191,39 @@ impl SimStore {
     /// read.
     pub fn execute(&mut self, key: Key, at: Instant) -> bool {
         let now = self.clock.read(at);
-        let Some(operation) = self.operations.get_mut(key) else { return false };
-        let place = if self.sites.len() > 1 { usize::from(operation.sender.instance) } else { 0 };
-        let site = &mut self.sites[place];
-        let Stage::Sent(commands) = std::mem::replace(&mut operation.stage, Stage::Done(Reply::Refused)) else {
+        let Some(operation) = self.operations.get_mut(key).filter(|operation| operation.reply.is_none()) else {
             return false;
         };
-        let writes = commands.iter().any(|command| site.image.writes(now, command));
-        if self.is_down || writes && self.read_only > 0 {
+        let place = if self.sites.len() > 1 { usize::from(operation.sender.instance) } else { 0 };
+        let site = &mut self.sites[place];
+        let Operation { commit: Commit { commands, into, .. }, reply, facts, .. } = operation;
+        let may_write = !self.is_down && self.read_only == 0;
+        if self.is_down || !may_write && commands.iter().any(|command| site.image.writes(now, command)) {
+            *reply = Some(Reply::Refused);
             return false;
         }
-        let reads_undurable = commands.iter().any(|command| site.reads_undurable(command));
-        let facts = &mut operation.facts;
-        let results = commands.into_iter().map(|command| site.apply(key, now, command, facts)).collect();
-        let versions = site.image.version_count();
-        operation.stage = Stage::Done(Reply::Committed { at: now, versions, results });
-        writes || reads_undurable
+        let mut results = std::mem::take(into);
+        let mut waits = false;
+        for command in commands.drain(..) {
+            let writes = site.image.writes(now, &command);
+            waits = waits || writes || site.reads_undurable(&command);
+            if writes {
+                site.remember(key, now, &command);
+            }
+            results.push(site.apply(now, command, facts));
+        }
+        *reply = Some(Reply::Committed { at: now, versions: site.image.version_count(), results });
+        waits
     }
 
     /// A commit is answered; what it changed is durable from here on.
     pub fn acknowledge(&mut self, key: Key, at: Instant) -> Option<Acknowledged> {
-        let Operation { sender, ticket, stage, facts } = self.operations.remove(key)?;
-        for site in &mut self.sites {
+        let Operation { sender, commit: Commit { ticket, commands: emptied, .. }, reply, facts } =
+            self.operations.remove(key)?;
+        for site in self.sites.iter_mut().filter(|site| !site.journal.is_empty()) {
             site.made_durable(key, at, self.history);
         }
-        let reply = match stage {
-            Stage::Done(reply) => reply,
-            Stage::Sent(_) => Reply::Unknown,
-        };
-        Some(Acknowledged { sender, ticket, reply, facts })
+        Some(Acknowledged { sender, ticket, reply: reply.unwrap_or(Reply::Unknown), facts, emptied })
     }
 
     /// The store crashes: what is not durable vanishes, and whoever waits for an answer learns nothing certain.
@@ -235,9 +246,11 @@ impl SimStore {
     }
 
     /// A replica takes over that lags by `lost`: what became durable within it vanishes, too.
-    pub fn fail_over(&mut self, at: Instant, lost: Duration, failover: Failover) {
+    ///
+    /// Returns the users of whom it knows nothing any more, though it had acknowledged them: each may be named more than once.
+    pub fn fail_over(&mut self, at: Instant, lost: Duration, failover: Failover) -> Vec<u32> {
         let back_to = Instant::from_nanos(at.as_nanos().saturating_sub(hookproof_core::time::nanos(lost)));
-        self.undo_back_to(back_to);
+        let forgotten = self.undo_back_to(back_to);
         if failover == Failover::Announced {
             self.epochs += 1;
             let now = self.clock.read(at);
@@ -245,26 +258,33 @@ impl SimStore {
                 site.image.begin_epoch(now, Epoch(self.epochs));
             }
         }
+        forgotten
     }
 
-    /// Undoes what was not durable at `at`.
-    fn undo_back_to(&mut self, at: Instant) {
+    /// Undoes what was not durable at `at`, and tells who is forgotten by it although the record was durable.
+    fn undo_back_to(&mut self, at: Instant) -> Vec<u32> {
+        let mut forgotten = Vec::new();
         for site in &mut self.sites {
             while site.journal.back().is_some_and(|entry| entry.durable_at >= at) {
-                let Some(entry) = site.journal.pop_back() else { break };
-                site.image.restore(entry.saved);
+                let Some(Entry { durable_at, saved, .. }) = site.journal.pop_back() else { break };
+                let user = saved.user();
+                site.image.restore(saved);
+                if durable_at < Instant::MAX && site.image.grant_state(user).is_none() {
+                    forgotten.push(u32::try_from(user.0).expect("users are numbered by u32 in the simulator"));
+                }
             }
             site.durable_count = site.durable_count.min(site.journal.len());
         }
         let under_way: Vec<Key> = self.operations.iter().map(|(key, _)| key).collect();
         for key in under_way {
             if let Some(operation) = self.operations.get_mut(key)
-                && let Stage::Done(Reply::Committed { .. }) = operation.stage
+                && let Some(Reply::Committed { .. }) = operation.reply
             {
-                operation.stage = Stage::Done(Reply::Unknown);
+                operation.reply = Some(Reply::Unknown);
                 operation.facts.clear();
             }
         }
+        forgotten
     }
 }
 
@@ -285,14 +305,11 @@ impl Site {
             Command::Find(user) => *user,
             Command::Open(_) | Command::Claim(_) | Command::Settle(_) => return false,
         };
-        self.journal.range(self.durable_count..).any(|entry| entry.saved.user() == user)
+        (self.durable_count..self.journal.len()).any(|place| self.journal[place].saved.user() == user)
     }
 
     /// Executes a command and notes what it shows.
-    fn apply(&mut self, owner: Key, now: WallTime, command: Command, facts: &mut Vec<Fact>) -> Committed {
-        if self.image.writes(now, &command) {
-            self.remember(owner, now, &command);
-        }
+    fn apply(&mut self, now: WallTime, command: Command, facts: &mut Vec<Fact>) -> Committed {
         let subject = match &command {
             Command::Settle(settle) => Some((settle.user, self.image.grant_state(settle.user))),
             Command::Admit(admit) => Some((admit.user, None)),
@@ -368,6 +385,7 @@ mod tests {
             clock: DurableClock::new(Clock::new(WallTime::from_unix_nanos(1))),
             sites: vec![Site::default()],
             operations: Slab::default(),
+            spare: Vec::new(),
             history: Duration::ZERO,
             epochs: 0,
             is_down: false,
@@ -390,7 +408,7 @@ mod tests {
     }
 
     fn send<const N: usize>(store: &mut SimStore, commands: [Command; N]) -> Key {
-        store.send(SENDER, Commit { ticket: Ticket(0), commands: commands.into() })
+        store.send(SENDER, Commit { ticket: Ticket(0), commands: commands.into(), into: Vec::new() })
     }
 
     fn committed<const N: usize>(store: &mut SimStore, seconds: u64, commands: [Command; N]) -> Acknowledged {

@@ -1,69 +1,49 @@
 //! Who visits when.
 //!
-//! Owns the arrival processes. Every process is a Poisson process (or a metronome) in *operational* time, and a spike is a
-//! warp of it: during a spike of factor f a process ages f times as fast. So a spike on a closed population speeds up each
-//! user's own visits, and removing the spike leaves every user's draws as they were.
+//! Owns the arrival processes. Each has a rate over time (`curve`) or is a trace (`playback`), and a spike is a warp of its
+//! time (`warp`): during a spike of factor f a process ages f times as fast. So a spike on a closed population speeds up each
+//! user's own visits, and removing the spike leaves every user's draws as they were. Which user an arrival is, `whom` draws.
+//!
+//! * `TRAFFIC-1`: an arrival is a function of the seed, its process and its number; no process knows of another.
+//!
+//! Time enters as the moment of the arrival before. Tests: `tests/traffic.rs` counts arrivals against the integrated rate.
 
+mod curve;
+mod playback;
+mod warp;
+mod whom;
+
+use std::ops::Range;
 use std::time::Duration;
 
 use hookproof_core::time::{Instant, nanos};
 
-use crate::scenario::{Scenario, Spacing, Traffic, TrafficKind, Users};
-use crate::seed::{Concern, Draws, below, exponential, gamma};
+use self::curve::{Curve, Ramp, Sine, Steps};
+pub(crate) use self::playback::played;
+use self::playback::{Playback, Tape};
+use self::warp::Warp;
+use self::whom::Chooser;
+pub use self::whom::Whom;
+use crate::scenario::{Rhythm, Scenario, Spacing, Traffic, TrafficKind, Users};
+use crate::seed::{Concern, Draws, exponential, gamma};
 
-/// The speed of operational time, piecewise constant.
+/// One open arrival process.
 #[derive(Clone, Debug)]
-struct Warp {
-    /// Starts of pieces with the factor that holds from there; the first starts at 0.
-    pieces: Vec<(u64, f64)>,
-    /// The storm's end: no arrival at or after it.
+struct Process {
+    at: u64,
     end: u64,
+    spacing: Spacing,
+    flow: Flow,
+    chooser: Chooser,
 }
 
-impl Warp {
-    fn new(scenario: &Scenario) -> Self {
-        let spikes: Vec<(u64, u64, f64)> = scenario
-            .traffic
-            .iter()
-            .filter_map(|traffic| match traffic.kind {
-                TrafficKind::Spike { at, length, factor } => Some((nanos(at), nanos(at + length), factor)),
-                TrafficKind::Steady { .. } => None,
-            })
-            .collect();
-        let mut starts: Vec<u64> =
-            std::iter::once(0).chain(spikes.iter().flat_map(|(from, to, _)| [*from, *to])).collect();
-        starts.sort_unstable();
-        starts.dedup();
-        let factor_at = |start: u64| {
-            spikes.iter().filter(|(from, to, _)| (*from..*to).contains(&start)).map(|(_, _, f)| f).product()
-        };
-        let pieces = starts.into_iter().map(|start| (start, factor_at(start))).collect();
-        Self { pieces, end: nanos(scenario.duration) }
-    }
-
-    /// The time `gap` seconds of operational time after `from`, if it lies before `end`.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a saturating cast of a gap in range")]
-    fn after(&self, from: Instant, mut gap: f64, end: u64) -> Option<Instant> {
-        let end = end.min(self.end);
-        let mut at = from.as_nanos();
-        let mut piece = self.pieces.partition_point(|(start, _)| *start <= at) - 1;
-        loop {
-            let (_, factor) = self.pieces[piece];
-            let next = self.pieces.get(piece + 1).map_or(u64::MAX, |(start, _)| *start);
-            let reach = gap / factor * 1e9;
-            if factor > 0.0 && reach < (next - at) as f64 {
-                // At least a nanosecond, or time would stand still at a rate beyond 10⁹ a second.
-                let arrival = at.saturating_add((reach as u64).max(1));
-                return (arrival < end).then(|| Instant::from_nanos(arrival));
-            }
-            gap -= (next - at) as f64 * 1e-9 * factor;
-            at = next;
-            piece += 1;
-            if at >= end {
-                return None;
-            }
-        }
-    }
+/// How a process's arrivals are spread.
+#[derive(Clone, Debug)]
+enum Flow {
+    /// At this many a second times the curve.
+    Rate(f64, Curve),
+    /// As recorded.
+    Recorded(Playback),
 }
 
 /// The arrivals of a scenario.
@@ -72,19 +52,24 @@ pub struct Arrivals {
     draws: Draws,
     warp: Warp,
     users: Option<Users>,
-    open: Vec<Traffic>,
+    open: Vec<Process>,
 }
 
 impl Arrivals {
     /// The arrivals of `scenario` under `draws`.
     pub fn new(scenario: &Scenario, draws: Draws) -> Self {
-        let is_open = |traffic: &&Traffic| matches!(traffic.kind, TrafficKind::Steady { .. });
-        Self {
-            draws,
-            warp: Warp::new(scenario),
-            users: scenario.users.clone(),
-            open: scenario.traffic.iter().filter(is_open).cloned().collect(),
-        }
+        let warp = Warp::new(scenario);
+        let population = scenario.users.as_ref().map_or(0, |users| users.population);
+        let open = scenario.traffic.iter().filter(|traffic| traffic.kind.is_open());
+        let process = |(number, traffic): (u16, &Traffic)| {
+            let (at, length) = traffic.kind.stretch();
+            let chooser = Chooser::new(number, population, traffic.selection);
+            let (spacing, flow) =
+                flow(&traffic.kind, &warp, |n| draws.draw(Concern::Arrival, BURST | u64::from(number), n))?;
+            Some(Process { at: nanos(at), end: nanos(at + length), spacing, flow, chooser })
+        };
+        let open = (0..).zip(open).filter_map(process).collect();
+        Self { draws, users: scenario.users.clone(), open, warp }
     }
 
     /// Size of the closed population; 0 if every open arrival is a new user.
@@ -112,86 +97,194 @@ impl Arrivals {
             return None;
         }
         let [draw, _] = self.draws.draw(Concern::Arrival, u64::from(user), n);
-        self.warp.after(from, exponential(draw) / f64::from(rate), u64::MAX)
+        self.warp.after(&Curve::Constant, from, exponential(draw) / f64::from(rate), u64::MAX)
     }
 
     /// When the open process number `process` begins.
     pub fn open_start(&self, process: u16) -> Instant {
-        match self.open[usize::from(process)].kind {
-            TrafficKind::Steady { at, .. } | TrafficKind::Spike { at, .. } => Instant::ORIGIN + at,
-        }
+        Instant::from_nanos(self.open[usize::from(process)].at)
     }
 
-    /// When the open process number `process` has its `n`th arrival, the one before being at `from`.
+    /// When the open process number `process` has its arrival number `n`, from 0, the one before being at `from`.
     pub fn next_open(&self, from: Instant, process: u16, n: u64) -> Option<Instant> {
-        let TrafficKind::Steady { rate_per_second, spacing, at, length } = self.open[usize::from(process)].kind else {
-            return None;
+        let Process { end, spacing, flow, .. } = &self.open[usize::from(process)];
+        let draw = || self.draws.draw(Concern::Arrival, OPEN | u64::from(process), n)[0];
+        let (rate, curve) = match flow {
+            Flow::Recorded(playback) => {
+                return playback.arrival(from.as_nanos(), n, draw(), *spacing).map(Instant::from_nanos);
+            }
+            Flow::Rate(rate, curve) => (*rate, curve),
         };
-        if rate_per_second <= 0.0 {
+        if rate <= 0.0 {
             return None;
         }
-        let [draw, _] = self.draws.draw(Concern::Arrival, OPEN | u64::from(process), n);
         let gap = match spacing {
-            Spacing::Poisson => exponential(draw),
+            Spacing::Poisson => exponential(draw()),
             // A metronome's first beat is its start, so that it beats rate · length times.
             Spacing::Even if n == 0 => return Some(from),
             Spacing::Even => 1.0,
         };
-        self.warp.after(from, gap / rate_per_second, nanos(at + length))
+        self.warp.after(curve, from, gap / rate, *end)
     }
 
-    /// Which of the population the `n`th arrival of an open process is; `None`: somebody new.
-    pub fn open_user(&self, process: u16, n: u64) -> Option<u32> {
-        let [draw, _] = self.draws.draw(Concern::ArrivalUser, u64::from(process), n);
-        let population = self.population();
-        (population > 0).then(|| u32::try_from(below(draw, u64::from(population))).expect("below a u32"))
+    /// Who arrival number `n`, from 1, of an open process is.
+    pub fn open_user(&self, process: u16, n: u64) -> Whom {
+        self.open[usize::from(process)].chooser.whom(self.draws, n)
+    }
+
+    /// How many arrivals back [`Whom::Before`] may reach in an open process; 0 if it never does.
+    pub fn recent(&self, process: u16) -> u32 {
+        self.open[usize::from(process)].chooser.recent()
+    }
+
+    /// Expected arrivals of an open process in `[from, to)`.
+    pub fn expected(&self, process: u16, from: Instant, to: Instant) -> f64 {
+        let Process { at, end, flow, .. } = &self.open[usize::from(process)];
+        let (from, to) = (from.as_nanos().max(*at), to.as_nanos().min(*end));
+        match flow {
+            _ if from >= to => 0.0,
+            Flow::Rate(rate, curve) => rate * self.warp.age(curve, from, to),
+            Flow::Recorded(playback) => playback.expected_between(from, to),
+        }
+    }
+
+    /// Seconds by which users of the closed population age in `[from, to)`.
+    pub fn age(&self, from: Instant, to: Instant) -> f64 {
+        self.warp.age(&Curve::Constant, from.as_nanos(), to.as_nanos())
+    }
+
+    /// The share of an open process's arrivals that draw a user afresh, rather than return one.
+    pub fn fresh(&self, process: u16) -> f64 {
+        self.open[usize::from(process)].chooser.fresh()
+    }
+
+    /// The share of an open process's fresh draws that fall on the users of a range.
+    pub fn share(&self, process: u16, users: &Range<u32>) -> f64 {
+        self.open[usize::from(process)].chooser.share(users)
+    }
+
+    /// Where users end whom an open process draws with one probability.
+    pub fn edges(&self) -> impl Iterator<Item = u32> {
+        self.open.iter().filter_map(|process| process.chooser.edge())
     }
 
     /// Where the last spike ends.
     pub fn last_spike_end(scenario: &Scenario) -> Option<Duration> {
-        let end = |traffic: &Traffic| match traffic.kind {
-            TrafficKind::Spike { at, length, .. } => Some(at + length),
-            TrafficKind::Steady { .. } => None,
+        let end = |traffic: &Traffic| {
+            let (at, length) = traffic.kind.stretch();
+            traffic.kind.spike_factor().map(|_| at + length)
         };
         scenario.traffic.iter().filter_map(end).max()
     }
 }
 
+/// What a scenario's arrivals will come to, on average.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expected {
+    /// Seconds by which users of the closed population age.
+    pub operational_seconds: f64,
+    /// Arrivals of `[[traffic]]`.
+    pub open: f64,
+}
+
+impl Expected {
+    /// Of `scenario`, worked out without anything that grows with it.
+    pub fn of(scenario: &Scenario) -> Self {
+        let warp = Warp::new(scenario);
+        let open = scenario.traffic.iter().map(|traffic| expected(&traffic.kind, &warp)).sum();
+        Self { operational_seconds: warp.age(&Curve::Constant, 0, nanos(scenario.duration)), open }
+    }
+}
+
+fn expected(kind: &TrafficKind, warp: &Warp) -> f64 {
+    let (at, length) = kind.stretch();
+    let (from, to) = (nanos(at), nanos(at + length));
+    let constant = |rate: f64| rate * warp.age(&Curve::Constant, from, to);
+    match kind {
+        TrafficKind::Spike { .. } => 0.0,
+        TrafficKind::Burst { rate_per_second, idle_per_second, burst, every, rhythm: Rhythm::Random, .. } => {
+            let share = burst.as_secs_f64() / every.as_secs_f64();
+            // The first burst is there from the start, which an average over all time does not know.
+            constant(share * rate_per_second + (1.0 - share) * idle_per_second)
+                + rate_per_second * burst.min(&length).as_secs_f64()
+        }
+        TrafficKind::Trace { trace, scale, speed, .. } => {
+            Tape { trace, scale: *scale, speed: *speed, at: from, end: to }.expected(warp)
+        }
+        TrafficKind::Steady { .. }
+        | TrafficKind::Ramp { .. }
+        | TrafficKind::Burst { rhythm: Rhythm::Regular, .. }
+        | TrafficKind::Diurnal { .. } => match flow(kind, warp, |_| [0; 2]) {
+            Some((_, Flow::Rate(rate, curve))) => rate * warp.age(&curve, from, to),
+            Some((_, Flow::Recorded(_))) | None => 0.0,
+        },
+    }
+}
+
+/// How the arrivals of a kind are spread; nothing for a spike, which has none. `draws` are those of burst lengths.
+fn flow(kind: &TrafficKind, warp: &Warp, draws: impl Fn(u64) -> [u64; 2]) -> Option<(Spacing, Flow)> {
+    let (at, length) = kind.stretch();
+    let (start, end) = (nanos(at), nanos(at + length));
+    Some(match kind {
+        TrafficKind::Spike { .. } => return None,
+        TrafficKind::Steady { rate_per_second, spacing, .. } => {
+            (*spacing, Flow::Rate(*rate_per_second, Curve::Constant))
+        }
+        TrafficKind::Ramp { from_per_second, to_per_second, spacing, .. } => {
+            let ramp = Ramp { start, end, from: *from_per_second, to: *to_per_second };
+            (*spacing, Flow::Rate(1.0, Curve::Ramp(ramp)))
+        }
+        TrafficKind::Burst { rate_per_second, idle_per_second, burst, every, rhythm, spacing, .. } => {
+            let edges = match rhythm {
+                Rhythm::Regular => regular_edges(start..end, nanos(*burst), nanos(*every)),
+                Rhythm::Random => random_edges(start..end, nanos(*burst), nanos(*every), draws),
+            };
+            let steps = Steps { edges, high: *rate_per_second, low: *idle_per_second };
+            (*spacing, Flow::Rate(1.0, Curve::Steps(steps)))
+        }
+        TrafficKind::Diurnal { rate_per_second, peak_per_second, period, peak_at, spacing, .. } => {
+            let swing = (peak_per_second - rate_per_second).min(*rate_per_second);
+            let sine = Sine { mean: *rate_per_second, swing, period: nanos(*period), peak_at: nanos(*peak_at) };
+            (*spacing, Flow::Rate(1.0, Curve::Sine(sine)))
+        }
+        TrafficKind::Trace { trace, scale, speed, spacing, .. } => {
+            let tape = Tape { trace, scale: *scale, speed: *speed, at: start, end };
+            (*spacing, Flow::Recorded(Playback::new(&tape, warp)))
+        }
+    })
+}
+
+/// Starts and ends of bursts of one length. Where a burst is as long as `every`, there is only the first start.
+fn regular_edges(stretch: Range<u64>, burst: u64, every: u64) -> Vec<u64> {
+    if burst >= every {
+        return vec![stretch.start];
+    }
+    let starts = std::iter::successors(Some(stretch.start), |start| start.checked_add(every));
+    starts.take_while(|start| *start < stretch.end).flat_map(|start| [start, start.saturating_add(burst)]).collect()
+}
+
+/// Starts and ends of bursts of exponential lengths, `every` and `burst` being means.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a saturating cast of a positive number")]
+fn random_edges(stretch: Range<u64>, burst: u64, every: u64, draws: impl Fn(u64) -> [u64; 2]) -> Vec<u64> {
+    let silence = every - burst;
+    if silence == 0 {
+        return vec![stretch.start];
+    }
+    let (mut edges, mut at) = (Vec::new(), stretch.start);
+    for n in 0.. {
+        if at >= stretch.end {
+            break;
+        }
+        let [loud, quiet] = draws(n).map(exponential);
+        let until = at.saturating_add((burst as f64 * loud) as u64).saturating_add(1);
+        edges.extend([at, until]);
+        at = until.saturating_add((silence as f64 * quiet) as u64).saturating_add(1);
+    }
+    edges
+}
+
 /// Keeps the draws of open processes apart from those of users, whose numbers have 32 bits.
 const OPEN: u64 = 1 << 32;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn warp() -> Warp {
-        Warp { pieces: vec![(0, 1.0), (10_000_000_000, 4.0), (20_000_000_000, 1.0)], end: 100_000_000_000 }
-    }
-
-    fn after(from_s: u64, gap: f64) -> Option<f64> {
-        let at = warp().after(Instant::from_nanos(from_s * 1_000_000_000), gap, u64::MAX)?;
-        Some(at.as_nanos() as f64 * 1e-9)
-    }
-
-    #[test]
-    fn a_spike_ages_arrivals_by_its_factor() {
-        assert_eq!(after(0, 5.0), Some(5.0));
-        assert_eq!(after(0, 12.0), Some(10.5));
-        assert_eq!(after(10, 39.0), Some(19.75));
-        assert_eq!(after(0, 52.0), Some(22.0));
-        assert_eq!(after(30, 60.0), Some(90.0));
-    }
-
-    #[test]
-    fn nothing_arrives_after_the_storm() {
-        assert_eq!(after(30, 70.0), None);
-        assert_eq!(after(0, 1e300), None);
-    }
-
-    #[test]
-    fn time_without_arrivals_is_skipped() {
-        let warp = Warp { pieces: vec![(0, 1.0), (1_000_000_000, 0.0), (3_000_000_000, 1.0)], end: u64::MAX };
-        let at = warp.after(Instant::ORIGIN, 2.0, u64::MAX).unwrap();
-        assert_eq!(at, Instant::from_nanos(4_000_000_000));
-    }
-}
+/// The same for the lengths of bursts.
+const BURST: u64 = 1 << 33;

@@ -50,6 +50,13 @@ impl User {
     pub const CALLED: u8 = 8;
     /// Saw a variant, recorded or shown.
     pub const SEEN: u8 = 16;
+    /// The last exposure that was logged is to a treatment.
+    pub const LOGGED_TREATMENT: u8 = 128;
+
+    /// The service said yes to a request for them and did nothing.
+    pub const DECEIVED: u8 = 32;
+    /// The store has lost the acknowledged record of their exposure, and has none since.
+    pub const FORGOTTEN: u8 = 64;
 
     /// Nobody has seen them yet.
     pub const NEW: Self = Self {
@@ -85,6 +92,16 @@ impl User {
     /// Sets a flag.
     pub const fn set(&mut self, flag: u8) {
         self.flags |= flag;
+    }
+
+    /// Sets a flag or takes it back.
+    pub const fn set_to(&mut self, flag: u8, is_set: bool) {
+        self.flags = if is_set { self.flags | flag } else { self.flags & !flag };
+    }
+
+    /// Takes a flag back.
+    pub const fn clear(&mut self, flag: u8) {
+        self.flags &= !flag;
     }
 }
 

@@ -43,7 +43,7 @@ instances = 32
 fn outcome(source: &str, instances: u16, protections: Protections, seed: u64) -> Outcome {
     let source = source.replace("instances = 32", &format!("instances = {instances}"));
     let scenario = decode("fleet", "fleet.toml", source.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-    let setting = Setting { hook: HookKind::Hardened, protections, recording: Recording::Off, seed };
+    let setting = Setting { hook: HookKind::Hardened, protections, sabotage: None, recording: Recording::Off, seed };
     run_with(&scenario, setting, &mut |_| {}).0
 }
 

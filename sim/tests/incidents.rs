@@ -27,11 +27,16 @@ fn number(outcome: &Outcome, metric: Metric) -> f64 {
     }
 }
 
+/// Invariants that are checked only where there is something to check: a grant in doubt that is sent again, a retry that is put
+/// off, a storm that outlasts its last trigger by far, a wall clock that moves.
+const CHECKED_WHERE_MET: [&str; 4] = ["GRANT-4", "LOAD-2", "LOAD-3", "TIME-1"];
+
 /// The hardened hook shows none of the harm, and was tried: each named count is above 0.
 fn is_clean(outcome: &Outcome, reached: &[&str], unchecked: &[&str]) {
     assert_eq!(outcome.verdict, Verdict::Pass, "{:#?}", outcome.invariants);
     for invariant in &outcome.invariants {
-        assert_eq!(invariant.checked == 0, unchecked.contains(&invariant.id), "{} was checked", invariant.id);
+        let is_rare = CHECKED_WHERE_MET.contains(&invariant.id);
+        assert!(is_rare || (invariant.checked == 0) == unchecked.contains(&invariant.id), "{invariant:#?}");
         assert_eq!((invariant.violations, invariant.inconclusive), (0, 0), "{invariant:#?}");
     }
     for name in reached {

@@ -1,9 +1,14 @@
-//! Each invariant that is judged from outside is broken on purpose, and found. `ASSIGN-2` needs a hook that no scenario can
-//! ask for: its sabotage is a unit test of the world.
+//! Each invariant that is judged from outside is broken on purpose, and found: by the two references here, by hooks that are
+//! broken one thing at a time in `tests/sabotage.rs`. And what an invariant leaves out is left out for a reason, and no longer.
 
-use hookproof_sim::outcome::Outcome;
-use hookproof_sim::run;
+use std::collections::BTreeSet;
+
+use hookproof_core::protection::Protections;
+use hookproof_sim::oracle::Rule;
+use hookproof_sim::outcome::{Invariant, Outcome, Verdict};
+use hookproof_sim::sabotage::Sabotage;
 use hookproof_sim::scenario::{HookKind, decode};
+use hookproof_sim::{Recording, Setting, run, run_with};
 
 const OVER_ALLOCATION: &str = include_str!("../../scenarios/incidents/over-allocation.toml");
 const RETRY_STORM: &str = include_str!("../../scenarios/incidents/retry-storm.toml");
@@ -11,6 +16,22 @@ const RETRY_STORM: &str = include_str!("../../scenarios/incidents/retry-storm.to
 fn outcome(source: &str, hook: HookKind) -> Outcome {
     let scenario = decode("sabotage", "sabotage.toml", source.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
     run(&scenario, hook, scenario.seed, &mut |_| {})
+}
+
+fn sabotaged(source: &str, sabotage: Sabotage) -> Outcome {
+    let scenario = decode("sabotage", "sabotage.toml", source.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    let setting = Setting {
+        hook: HookKind::Hardened,
+        protections: Protections::ALL,
+        sabotage: Some(sabotage),
+        recording: Recording::Off,
+        seed: scenario.seed,
+    };
+    run_with(&scenario, setting, &mut |_| {}).0
+}
+
+fn invariant(outcome: &Outcome, rule: Rule) -> &Invariant {
+    outcome.invariants.iter().find(|invariant| invariant.id == rule.id()).expect("a named invariant")
 }
 
 fn assert_found(outcome: &Outcome, ids: &[&str]) {
@@ -28,12 +49,107 @@ fn a_hook_that_redraws_and_repeats_breaks_assignment_and_grants() {
 }
 
 #[test]
-fn a_hook_without_a_limit_breaks_the_fleets() {
-    assert_found(&outcome(RETRY_STORM, HookKind::Published), &["LOAD-1"]);
+fn a_hook_without_a_limit_that_calls_in_the_visit_breaks_load_and_path() {
+    // Long enough for the service to work off what had gathered by the spike's end: the stated time counts that in.
+    let long = RETRY_STORM.replace("duration = \"480s\"", "duration = \"1500s\"");
+    assert_found(&outcome(&long, HookKind::Published), &["LOAD-1", "LOAD-3", "PATH-1"]);
+}
+
+#[test]
+fn every_invariant_is_what_some_broken_hook_is_found_by() {
+    let finders = Sabotage::ALL.into_iter().flat_map(|sabotage| sabotage.about().found_by);
+    let finders: BTreeSet<&str> = finders.copied().collect();
+    for rule in Rule::ALL {
+        assert!(finders.contains(rule.id()), "no broken hook is there for {}", rule.id());
+    }
 }
 
 #[test]
 fn a_receipt_without_an_effect_is_found_in_the_books() {
     let lie = "[[fault]]\nkind = \"quota.false-ack\"\nname = \"lie\"\nat = \"10s\"\nfor = \"10s\"\n";
     assert_found(&outcome(&format!("{RETRY_STORM}\n{lie}"), HookKind::Hardened), &["AUDIT-1"]);
+}
+
+/// One grant at a time. An instance claims it and stands still before it sends; the other one takes it over when the lease is
+/// over, and the first wakes up while a request of the other is under way.
+const OVERTAKEN: &str = r#"
+schema = 1
+title = "A process sleeps through its lease"
+duration = "60s"
+calm = "5m"
+hooks = ["hardened"]
+[experiment]
+id = "e"
+[[experiment.variant]]
+name = "control"
+weight = 0
+[[experiment.variant]]
+name = "extra"
+weight = 1
+grant = 25
+[users]
+population = 40
+visits = { mean = 2, per = "1m" }
+[fleet]
+instances = 2
+[store]
+clock-error = "100ms"
+[upstream]
+workers = 8
+service-time = "1500ms"
+[hardened]
+max-in-flight = 1
+lease = "2s"
+attempt-timeout = "1700ms"
+connect-timeout = "300ms"
+[[fault]]
+kind = "process.pause"
+name = "asleep"
+at = "3s"
+for = "14s"
+when = "claimed"
+on = ["app-1"]
+[[fault]]
+kind = "process.pause"
+name = "asleep-as-well"
+at = "25s"
+for = "14s"
+when = "claimed"
+on = ["app-2"]
+"#;
+
+#[test]
+fn a_process_that_sleeps_through_its_lease_may_overtake_the_limit_once_it_wakes() {
+    let outcome = outcome(OVERTAKEN, HookKind::Hardened);
+    assert!(outcome.reached["limit-overtaken"] > 0, "{:?}", outcome.reached);
+    assert_eq!(outcome.verdict, Verdict::Pass, "{:#?}", outcome.invariants);
+    assert!(invariant(&outcome, Rule::Load1).checked > 0, "the limit holds before the pause and after it");
+}
+
+#[test]
+fn the_limit_holds_again_after_the_pause() {
+    let outcome = sabotaged(OVERTAKEN, Sabotage::LimitPerInstance);
+    let load = invariant(&outcome, Rule::Load1);
+    assert!(load.violations > 0, "{load:?}");
+    assert!(outcome.reached["process-pauses"] > 0, "{:?}", outcome.reached);
+}
+
+#[test]
+fn a_run_in_which_no_wall_clock_of_an_instance_moves_is_not_run_twice() {
+    assert_eq!(invariant(&outcome(RETRY_STORM, HookKind::Hardened), Rule::Time1).checked, 0);
+    let step = "[[fault]]\nkind = \"clock.step\"\nat = \"10s\"\nby = \"-1h\"\non = [\"app-1\"]\n";
+    let stepped = outcome(&format!("{OVERTAKEN}\n{step}"), HookKind::Hardened);
+    assert_eq!((invariant(&stepped, Rule::Time1).checked, invariant(&stepped, Rule::Time1).violations), (1, 0));
+    assert!(stepped.reached["wall-clock-changes"] > 0);
+}
+
+#[test]
+fn the_document_names_the_partner_of_each_invariant() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+    let text = std::fs::read_to_string(path).expect("a document of the repository");
+    for rule in Rule::ALL {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{}` |", rule.id()))).expect("each has a row");
+        let partner = rule.partner().map_or_else(|| "| |".to_owned(), |partner| format!("| `{}` |", partner.name()));
+        assert!(row.ends_with(&partner), "docs/metrics.md: {row}");
+    }
 }

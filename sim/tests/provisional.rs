@@ -69,7 +69,7 @@ fn outcome(more: &str, protections: Protections, seed: u64) -> Outcome {
     let source = format!("{BASE}{more}");
     let scenario =
         decode("provisional", "provisional.toml", source.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
-    let setting = Setting { hook: HookKind::Hardened, protections, recording: Recording::Off, seed };
+    let setting = Setting { hook: HookKind::Hardened, protections, sabotage: None, recording: Recording::Off, seed };
     run_with(&scenario, setting, &mut |_| {}).0
 }
 

@@ -8,21 +8,31 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hookproof_sim::scenario::{
-    Fault, FaultKind, HookKind, LimitError, Limits, PROBLEMS_MAX, Scenario, ScenarioError, decode,
+    Attached, Fault, FaultKind, HookKind, LimitError, Limits, PROBLEMS_MAX, Scenario, ScenarioError, decode,
+    decode_with_files,
 };
 use proptest::prelude::*;
 
 const CONTRACT: &[u8] = include_bytes!("good/contract.toml");
 const EVERY_FAULT: &[u8] = include_bytes!("good/every-fault.toml");
 const EVERY_SETTING: &[u8] = include_bytes!("good/every-setting.toml");
+const EVERY_TRAFFIC: &[u8] = include_bytes!("good/every-traffic.toml");
 const MINIMAL: &[u8] = include_bytes!("good/minimal.toml");
 
 fn scenario(source: &[u8]) -> Scenario {
-    decode("good", "good.toml", source).unwrap_or_else(|error| panic!("{error}"))
+    decode_with_files("good", "good.toml", source, &mut |path| attached("good-traces", path))
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn refusal(name: &str, source: &[u8]) -> ScenarioError {
-    decode(name, &format!("{name}.toml"), source).expect_err("the file is broken")
+    decode_with_files(name, &format!("{name}.toml"), source, &mut |path| attached("broken-traces", path))
+        .expect_err("the file is broken")
+}
+
+fn attached(folder: &str, path: &str) -> Result<Attached, String> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
+    let bytes = fs::read(folder.join(path)).map_err(|_| "there is no such file".to_owned())?;
+    Ok(Attached { path: path.to_owned(), bytes })
 }
 
 /// Checks that each problem is shown with its position and a remedy.
@@ -31,7 +41,7 @@ fn assert_is_complete(error: &ScenarioError) {
     assert!(!error.problems().is_empty());
     assert!(error.problems().len() <= PROBLEMS_MAX);
     for problem in error.problems() {
-        let position = format!("{}:{}:{}\n", error.path(), problem.line, problem.column);
+        let position = format!("{}:{}:{}\n", problem.path, problem.line, problem.column);
         assert!(text.contains(&position), "{position} in {text}");
         assert!(!problem.message.is_empty() && !problem.remedy.is_empty());
     }
@@ -67,6 +77,11 @@ fn the_contracts_example_is_read_key_by_key() {
 #[test]
 fn every_setting_is_read() {
     snapshot("good-every-setting", &described(&scenario(EVERY_SETTING)));
+}
+
+#[test]
+fn every_kind_of_traffic_is_read() {
+    snapshot("good-every-traffic", &described(&scenario(EVERY_TRAFFIC)));
 }
 
 #[test]
@@ -169,6 +184,46 @@ fn the_digest_is_that_of_the_bytes() {
     let again = [MINIMAL, b"# changed\n"].concat();
     assert_eq!(scenario(MINIMAL).digest, scenario(MINIMAL).digest);
     assert_ne!(scenario(MINIMAL).digest, scenario(&again).digest);
+}
+
+#[test]
+fn the_digest_is_also_that_of_the_traces() {
+    let digest = |half: &str| {
+        let mut files = |path: &str| {
+            let bytes = if path == "folder/half.csv" { half } else { "offset_s,arrivals\n0,1\n" };
+            Ok(Attached { path: path.to_owned(), bytes: bytes.into() })
+        };
+        decode_with_files("good", "good.toml", EVERY_TRAFFIC, &mut files).unwrap().digest
+    };
+    let half = "offset_s,arrivals\n0,1\n10,2\n";
+    assert_eq!(digest(half), digest(half));
+    assert_ne!(digest(half), digest(&half.replace('2', "3")));
+}
+
+#[test]
+fn without_a_reader_a_trace_is_refused_and_says_why() {
+    let error = decode("good", "good.toml", EVERY_TRAFFIC).unwrap_err();
+    assert_is_complete(&error);
+    assert!(error.problems().iter().all(|problem| problem.message.contains("no files are read here")), "{error}");
+    assert_eq!(error.problems().len(), 2);
+}
+
+#[test]
+fn traces_have_limits_in_all_and_are_read_no_further() {
+    let entry = "[[traffic]]\nkind = 'trace'\nfile = 't.csv'\n";
+    let source = [str::from_utf8(MINIMAL).unwrap(), &entry.repeat(30)].concat();
+    let refused = |bytes: &[u8]| {
+        let mut files = |path: &str| Ok(Attached { path: path.to_owned(), bytes: bytes.to_owned() });
+        let error = decode_with_files("large", "large.toml", source.as_bytes(), &mut files).unwrap_err();
+        assert_is_complete(&error);
+        error.to_string()
+    };
+    let rows = (0..100_000).fold(String::new(), |rows, row| rows + &format!("{row},1\n"));
+    let text = refused(format!("offset_s,arrivals\n{rows}").as_bytes());
+    assert!(text.contains("more than 500000 rows"), "{text}");
+    let text = refused(&vec![b'0'; 3 << 20]);
+    assert!(text.contains("have more than 8 MiB"), "{text}");
+    assert!(text.len() < 100_000, "{}", text.len());
 }
 
 #[test]

@@ -58,17 +58,14 @@ const EMPTY_CLAIM_WAIT: Duration = Duration::from_millis(10);
 /// A settlement is tried again at a steady pace, as after this many failures.
 const SETTLE_AGAIN_ATTEMPTS: u32 = 4;
 
-/// A request to be sent.
+/// A request to be sent. How long connecting and the whole may take are settings: [`DeliveryConfig::connect_timeout`] and
+/// [`DeliveryConfig::attempt_timeout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Send {
     /// Names the attempt in its answer.
     pub attempt: AttemptId,
     /// What to send.
     pub request: Request,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// How long it all may take.
-    pub attempt_timeout: Duration,
 }
 
 /// What happens to delivery.
@@ -361,11 +358,10 @@ impl Delivery {
         let ClaimedGrant { user, grant: id, units, attempts, doubt, .. } = grant;
         let key = if config.protections.has(Protection::StableKey) { id } else { key_of_attempt(id, attempts) };
         let request = Request { ask, user, grant: id, units, key, attempt: attempts };
-        let (connect_timeout, attempt_timeout) = (config.connect_timeout, config.attempt_timeout);
         let attempt = self.slots.insert(Slot { grant, stage: Stage::Sent(ask) });
         self.lane.on_send(now.mono);
         self.audit(AuditEvent::Sent { ask, user, grant: id, attempt: attempts, doubt });
-        self.outputs.push_back(Output::Send(Send { attempt, request, connect_timeout, attempt_timeout }));
+        self.outputs.push_back(Output::Send(Send { attempt, request }));
     }
 
     fn on_answered(&mut self, now: Now, attempt: AttemptId, answer: Answer, draw: u64) {

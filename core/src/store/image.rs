@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::due::DueOrder;
 use super::{
     Admit, Admitted, Claim, ClaimedGrant, Command, Committed, Epoch, Evidence, Fence, First, Fleet, GrantState, Hold,
     LineageId, Open, Reply, Settle, Settlement, VersionId,
@@ -17,32 +18,28 @@ use crate::experiment::VariantIndex;
 use crate::identity::{GrantId, UserHandle};
 use crate::time::WallTime;
 
-/// A user's row: 16 bytes.
+/// A user's row: 8 bytes, since there are as many as users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct UserRow {
-    first_exposed_at: WallTime,
     open_slot: u32,
+    /// Whether there is a record.
+    is_exposed: bool,
     variant: VariantIndex,
     generation: u8,
     grant: Option<GrantState>,
 }
 
-const _: () = assert!(size_of::<UserRow>() == 16);
+const _: () = assert!(size_of::<UserRow>() == 8);
 
 impl UserRow {
-    const ABSENT: Self = Self {
-        first_exposed_at: WallTime::MAX,
-        open_slot: u32::MAX,
-        variant: VariantIndex::new(0),
-        generation: 0,
-        grant: None,
-    };
+    const ABSENT: Self =
+        Self { is_exposed: false, open_slot: u32::MAX, variant: VariantIndex::new(0), generation: 0, grant: None };
 
-    const fn is_absent(&self) -> bool {
-        self.first_exposed_at.as_unix_nanos() == WallTime::MAX.as_unix_nanos()
+    const fn is_absent(self) -> bool {
+        !self.is_exposed
     }
 
-    const fn admitted(&self, first: First) -> Admitted {
+    const fn admitted(self, first: First) -> Admitted {
         Admitted { variant: self.variant, first, generation: self.generation, grant: self.grant }
     }
 }
@@ -69,12 +66,13 @@ struct OpenGrant {
 const _: () = assert!(size_of::<OpenGrant>() <= 96);
 
 /// A user's row with the open grant: what an undo needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Saved {
     user: UserHandle,
     row: UserRow,
     open: Option<OpenGrant>,
-    evidence: Option<Evidence>,
+    /// Rarely any.
+    evidence: Option<Box<Evidence>>,
 }
 
 impl Saved {
@@ -140,9 +138,12 @@ pub struct Image {
     open: Vec<OpenGrant>,
     free: Vec<u32>,
     /// Pending grants by the time they are due.
-    due: BTreeSet<(WallTime, u32)>,
+    due: DueOrder,
     /// Claimed grants by the end of their lease.
-    leases: BTreeSet<(WallTime, u32)>,
+    leases: DueOrder,
+    /// Claims whose grant a receipt of an earlier claim has ended, with the end of their lease: their requests may still be
+    /// under way.
+    outlived: BTreeMap<UserHandle, (Fence, WallTime)>,
     fleet: Fleet,
     evidence: BTreeMap<UserHandle, Evidence>,
     counts: Counts,
@@ -182,8 +183,10 @@ impl Image {
     pub fn writes(&self, now: WallTime, command: &Command) -> bool {
         match command {
             Command::Open(open) => self.lineage.is_none() || !self.versions.contains(&open.version),
-            Command::Admit(admit) => self.row(admit.user).is_none_or(UserRow::is_absent),
+            Command::Admit(admit) => self.row(admit.user).is_none_or(|row| row.is_absent()),
             Command::Find(_) => false,
+            // Nothing is due under any limits.
+            Command::Claim(_) if self.earliest() > now => false,
             Command::Claim(claim) => {
                 // A claim brings its own limits, which may let through what the fleet's present ones hold back.
                 let mut fleet = self.fleet;
@@ -203,7 +206,7 @@ impl Image {
         assert!(epoch > self.epoch, "an epoch is never used twice");
         self.epoch = epoch;
         self.epoch_began_at = now;
-        let open_slots = self.due.iter().chain(&self.leases).map(|(_, slot)| *slot);
+        let open_slots = self.due.iter().chain(self.leases.iter()).map(|(_, slot)| slot);
         for slot in open_slots {
             let open = &mut self.open[slot as usize];
             open.doubt = Doubt::InDoubt;
@@ -257,12 +260,13 @@ impl Image {
     pub fn save(&self, user: UserHandle) -> Saved {
         let row = self.row(user).copied().unwrap_or(UserRow::ABSENT);
         let open = self.open.get(row.open_slot as usize).copied();
-        Saved { user, row, open, evidence: self.evidence.get(&user).copied() }
+        Saved { user, row, open, evidence: self.evidence.get(&user).copied().map(Box::new) }
     }
 
     /// Puts a user back to what [`Image::save`] saw: how a commit that never became durable vanishes.
     pub fn restore(&mut self, saved: Saved) {
         let user = saved.user;
+        self.outlived.remove(&user);
         let row = *self.row_mut(user);
         if row.grant != saved.row.grant {
             self.counts.shift(row.grant, saved.row.grant);
@@ -276,20 +280,17 @@ impl Image {
             self.row_mut(user).open_slot = slot;
         }
         match saved.evidence {
-            Some(evidence) => self.evidence.insert(user, evidence),
+            Some(evidence) => self.evidence.insert(user, *evidence),
             None => self.evidence.remove(&user),
         };
     }
 
     /// The users whose grants a claim of at most `limit` could take, in no particular order; it may take fewer.
     pub fn claimable(&self, now: WallTime, limit: u16) -> impl Iterator<Item = UserHandle> {
-        let first = |set: &'_ BTreeSet<(WallTime, u32)>, limit: u16| -> Vec<UserHandle> {
-            let is_claimable = |(at, _): &&(WallTime, u32)| is_due(*at, now);
-            let slots = set.iter().take_while(is_claimable).take(usize::from(limit));
-            slots.map(|(_, slot)| self.open[*slot as usize].user).collect()
-        };
-        let room = u16::try_from(self.fleet.room(self.counts.claimed)).unwrap_or(u16::MAX);
-        first(&self.due, limit.min(room)).into_iter().chain(first(&self.leases, limit))
+        let room = u16::try_from(self.fleet.room(self.places_taken(now))).unwrap_or(u16::MAX);
+        let pending = self.due.iter().take_while(move |(at, _)| is_due(*at, now)).take(usize::from(limit.min(room)));
+        let lapsed = self.leases.iter().take_while(move |(at, _)| is_due(*at, now)).take(usize::from(limit));
+        pending.chain(lapsed).map(|(_, slot)| self.open[slot as usize].user)
     }
 
     fn row(&self, user: UserHandle) -> Option<&UserRow> {
@@ -310,11 +311,26 @@ impl Image {
         self.due_at_under(&self.fleet)
     }
 
+    /// When the first open grant is due, whatever holds it back.
+    fn earliest(&self) -> WallTime {
+        let first = [&self.due, &self.leases].map(|order| order.first().map_or(WallTime::MAX, |(at, _)| at));
+        first[0].min(first[1])
+    }
+
     fn due_at_under(&self, fleet: &Fleet) -> WallTime {
-        let earliest = |set: &BTreeSet<(WallTime, u32)>| set.first().map_or(WallTime::MAX, |(at, _)| *at);
-        let pending = if fleet.is_full(self.counts.claimed) { WallTime::MAX } else { earliest(&self.due) };
+        let earliest = |order: &DueOrder| order.first().map_or(WallTime::MAX, |(at, _)| at);
+        let mut pending = earliest(&self.due);
+        if fleet.is_full(self.counts.claimed + self.outlived.len() as u64) {
+            let place_free_at = self.outlived.values().map(|(_, until)| *until).min();
+            pending = pending.max(place_free_at.unwrap_or(WallTime::MAX));
+        }
         let next = pending.min(earliest(&self.leases));
         if next == WallTime::MAX { next } else { next.max(fleet.opens_at()) }
+    }
+
+    /// Requests that may be under way at `now`: the claimed grants, and the claims that a receipt has outlived.
+    fn places_taken(&self, now: WallTime) -> u64 {
+        self.counts.claimed + self.outlived.values().filter(|(_, until)| *until > now).count() as u64
     }
 
     fn open_slot(&mut self, open: OpenGrant, state: GrantState) -> u32 {
@@ -330,13 +346,13 @@ impl Image {
     }
 
     /// Where an open grant in `state` waits.
-    fn queue_of(&mut self, state: GrantState) -> &mut BTreeSet<(WallTime, u32)> {
+    fn queue_of(&mut self, state: GrantState) -> &mut DueOrder {
         if state == GrantState::Claimed { &mut self.leases } else { &mut self.due }
     }
 
     fn unqueue(&mut self, slot: u32, state: Option<GrantState>) {
         let key = (self.open[slot as usize].due_at, slot);
-        let was_queued = state.is_some_and(|state| self.queue_of(state).remove(&key));
+        let was_queued = state.is_some_and(|state| self.queue_of(state).remove(key));
         assert!(was_queued, "GRANT-3: an open grant is always due at some time");
     }
 
@@ -364,7 +380,7 @@ impl Image {
             return row.admitted(First::Known);
         }
         let mut row =
-            UserRow { first_exposed_at: now, variant: admit.variant, generation: admit.generation, ..UserRow::ABSENT };
+            UserRow { is_exposed: true, variant: admit.variant, generation: admit.generation, ..UserRow::ABSENT };
         if let Some(intent) = admit.grant {
             let is_first_epoch = self.epoch == Epoch::default();
             row.grant = Some(GrantState::Pending);
@@ -391,16 +407,17 @@ impl Image {
         let mut grants = claim.into;
         grants.clear();
         self.fleet.configure(claim.fleet);
+        self.outlived.retain(|_, (_, until)| *until > now);
         let mut hold = None;
         while grants.len() < usize::from(claim.limit) {
-            let held = self.fleet.hold(now, self.counts.claimed);
+            let held = self.fleet.hold(now, self.places_taken(now));
             let Some(slot) = self.next_claimable(now, held) else {
                 hold = held.filter(|_| self.next_claimable(now, None).is_some());
                 break;
             };
             grants.push(self.claim_one(now, slot, claim.lease));
             assert!(
-                held == Some(Hold::Full) || self.counts.claimed <= u64::from(self.fleet.limit()),
+                held == Some(Hold::Full) || self.places_taken(now) <= u64::from(self.fleet.limit()),
                 "LOAD-1: a claim above the fleet's limit"
             );
         }
@@ -410,7 +427,7 @@ impl Image {
     /// The grant that is overdue longest. A lease that has ended may be taken over even if the fleet is full: it counts
     /// already.
     fn next_claimable(&self, now: WallTime, hold: Option<Hold>) -> Option<u32> {
-        let overdue = |set: &BTreeSet<(WallTime, u32)>| set.first().copied().filter(|(at, _)| is_due(*at, now));
+        let overdue = |order: &DueOrder| order.first().filter(|(at, _)| is_due(*at, now));
         let next = match hold {
             Some(Hold::Paused(_) | Hold::Capped(_)) => None,
             Some(Hold::Full) => overdue(&self.leases),
@@ -462,8 +479,11 @@ impl Image {
 
     fn settle(&mut self, now: WallTime, settle: Settle) {
         let Some(row) = self.row(settle.user).copied() else { return };
-        if self.is_news(&row, &settle) {
-            self.fleet.on_settled(now, self.counts.claimed, settle.load, settle.pause);
+        if self.is_news(row, &settle) {
+            self.fleet.on_settled(now, self.places_taken(now), settle.load, settle.pause);
+        }
+        if self.outlived.get(&settle.user).is_some_and(|(fence, _)| *fence == settle.fence) {
+            self.outlived.remove(&settle.user);
         }
         match (row.grant, settle.settlement) {
             // A receipt is proof under any fence, and ends even a parked or wrongly rejected grant.
@@ -478,7 +498,7 @@ impl Image {
 
     /// Whether a settlement tells of an attempt that no earlier settlement has told of: one whose acknowledgement was lost
     /// comes again, and must not shrink the limit twice.
-    fn is_news(&self, row: &UserRow, settle: &Settle) -> bool {
+    fn is_news(&self, row: UserRow, settle: &Settle) -> bool {
         match (row.grant, settle.settlement) {
             (None | Some(GrantState::Delivered), _) => false,
             (Some(_), Settlement::Delivered) => true,
@@ -488,7 +508,7 @@ impl Image {
     }
 
     /// Whether a settlement is of the grant's present claim, and of this epoch.
-    fn is_live(&self, row: &UserRow, settle: &Settle) -> bool {
+    fn is_live(&self, row: UserRow, settle: &Settle) -> bool {
         row.grant == Some(GrantState::Claimed)
             && settle.fence.epoch == self.epoch
             && self.open[row.open_slot as usize].fence == settle.fence
@@ -499,9 +519,16 @@ impl Image {
         if open.grant != settle.grant {
             return;
         }
-        let is_live = self.is_live(&row, &settle);
+        let is_live = self.is_live(row, &settle);
         match settle.settlement {
-            Settlement::Delivered => self.finish(settle.user, GrantState::Delivered),
+            Settlement::Delivered => {
+                // 1. A claims, sends, and its receipt is late. 2. The lease ends; B claims and sends. 3. A's receipt ends the
+                // grant. B's request is still under way, and its place must not go to a third.
+                if row.grant == Some(GrantState::Claimed) && open.fence != settle.fence && open.due_at > now {
+                    self.outlived.insert(settle.user, (open.fence, open.due_at));
+                }
+                self.finish(settle.user, GrantState::Delivered);
+            }
             Settlement::Again { doubt: Doubt::InDoubt, .. } if !is_live => self.doubt_without_date(now, row.open_slot),
             _ if !is_live => {}
             Settlement::Rejected => self.finish(settle.user, GrantState::Rejected),

@@ -322,3 +322,29 @@ fn a_claim_that_the_store_has_lost_may_still_send_until_its_lease_ends() {
     assert!(provable_at(LEASE) >= at(29 + 60) + LAG, "GRANT-1: a read before the lost request has executed");
     assert!(provable_at(Duration::ZERO) < at(29 + 60), "without the lost lease it would be believed too early");
 }
+
+/// A claims, sends, and its receipt is late; the lease ends; B claims and sends; A's receipt arrives. B's request is still
+/// under way: with room for one request, a third process must not be given anything until B has settled.
+#[test]
+fn a_late_receipt_does_not_give_the_place_of_a_later_claim_away() {
+    let fleet = FleetLimits { initial_in_flight: 1, max_in_flight: 1, effects_per_minute: 6_000 };
+    let take =
+        |image: &mut Image, now| claim_held(image, now, Claim { limit: 10, fleet, lease: LEASE, into: Vec::new() });
+    for b_settles in [true, false] {
+        let mut image = image();
+        let (by_a, _) = take(&mut image, at(0));
+        let (by_b, _) = take(&mut image, at(30));
+        image.apply(at(31), Command::Admit(admit(1, 1)));
+        settle(&mut image, at(31), &by_a[0], Settlement::Delivered);
+        assert_eq!(image.grant_state(USER), Some(GrantState::Delivered));
+        assert_eq!(take(&mut image, at(32)), (vec![], Some(Hold::Full)), "B's request is under way");
+        assert_eq!(due_at(&mut image), at(60), "and may be until B's lease ends");
+        if b_settles {
+            settle(&mut image, at(33), &by_b[0], Settlement::Delivered);
+            assert_eq!(take(&mut image, at(33)).0.len(), 1, "B has settled");
+        } else {
+            assert_eq!(take(&mut image, at(59)), (vec![], Some(Hold::Full)));
+            assert_eq!(take(&mut image, at(60)).0.len(), 1, "B's lease is over");
+        }
+    }
+}

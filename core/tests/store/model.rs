@@ -114,6 +114,8 @@ pub struct Model {
     pub users: BTreeMap<u64, ModelUser>,
     /// What the processes share.
     pub fleet: ModelFleet,
+    /// Claims of grants that a receipt of an earlier claim has ended, until their own settlement or their lease's end.
+    pub outlived: BTreeMap<u64, (Fence, WallTime)>,
 }
 
 impl Model {
@@ -133,6 +135,7 @@ impl Model {
             epoch_began_at: WallTime::UNIX_EPOCH,
             users: BTreeMap::new(),
             fleet,
+            outlived: BTreeMap::new(),
         }
     }
 
@@ -181,10 +184,11 @@ impl Model {
     pub fn claim(&mut self, now: WallTime, claim: &Claim, limit: u16, taken: &[ClaimedGrant]) -> Committed {
         self.fleet.limit = Some(limit);
         self.fleet.effects_per_minute = claim.fleet.effects_per_minute.max(1);
+        self.outlived.retain(|_, (_, until)| *until > now);
         let mut hold = None;
         let mut grants = Vec::new();
         while grants.len() < usize::from(claim.limit) {
-            let held = self.fleet.hold(now, self.counts().claimed);
+            let held = self.fleet.hold(now, self.places_taken());
             let may_take = |grant: &&ModelGrant| match held {
                 Some(Hold::Paused(_) | Hold::Capped(_)) => false,
                 Some(Hold::Full) => grant.state == GrantState::Claimed,
@@ -243,7 +247,15 @@ impl Model {
             if is_news && settle.pause > Duration::ZERO {
                 self.fleet.paused_until = self.fleet.paused_until.max(now + settle.pause);
             }
+            let is_claimed_by_another = grant.state == GrantState::Claimed && grant.fence != settle.fence;
+            let (fence, until) = (grant.fence, grant.due_at);
             Self::settle_grant(now, epoch, grant, settle);
+            if is_claimed_by_another && grant.state == GrantState::Delivered && until > now {
+                self.outlived.insert(settle.user.0, (fence, until));
+            }
+        }
+        if self.outlived.get(&settle.user.0).is_some_and(|(fence, _)| *fence == settle.fence) {
+            self.outlived.remove(&settle.user.0);
         }
         Committed::Settled { due_at: self.due_at() }
     }
@@ -325,17 +337,23 @@ impl Model {
 
     /// When a claim could be given something.
     pub fn due_at(&self) -> WallTime {
-        let is_full = self.fleet.is_full(self.counts().claimed);
+        let is_full = self.fleet.is_full(self.places_taken());
+        // A full fleet's next free place is that of a claim that was outlived; others are told of as leases.
+        let place_free_at = self.outlived.values().map(|(_, until)| *until).min().unwrap_or(WallTime::MAX);
+        let waits_for_a_place = |grant: &ModelGrant| is_full && grant.state == GrantState::Pending;
         let next = self
             .open_grants()
-            .filter(|grant| grant.state == GrantState::Claimed || !is_full)
-            .map(|grant| grant.due_at)
+            .map(|grant| if waits_for_a_place(grant) { grant.due_at.max(place_free_at) } else { grant.due_at })
             .min()
             .unwrap_or(WallTime::MAX);
         if next == WallTime::MAX {
             return next;
         }
         next.max(self.fleet.paused_until).max(self.fleet.capped_until())
+    }
+
+    fn places_taken(&self) -> u64 {
+        self.counts().claimed + self.outlived.len() as u64
     }
 
     /// How many grants are in each state.

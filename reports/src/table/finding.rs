@@ -93,7 +93,8 @@ fn share(row: &Row<'_>, first: &Run, count: usize) -> String {
     format!(" [{count} of {}, first {}]", counted(row.runs.len() as u64, "seed"), first.seed)
 }
 
-fn sentence(expectation: &Expectation, path: &str) -> String {
+/// What an expectation was held against, and what came.
+pub(crate) fn sentence(expectation: &Expectation, path: &str) -> String {
     let value = expectation
         .value
         .map_or_else(|| "has no value".to_owned(), |value| format!("is {}", shown(expectation, value)));
@@ -147,7 +148,8 @@ fn invariants<'a>(row: &'a Row<'a>) -> impl Iterator<Item = Line> + 'a {
     })
 }
 
-fn violation(invariant: &Invariant) -> String {
+/// How an invariant was violated.
+pub(crate) fn violation(invariant: &Invariant) -> String {
     let Invariant { id, says, checked, violations, first, .. } = invariant;
     let head = format!("{id} ({says}) is violated {} in {}", counted(*violations, "time"), counted(*checked, "check"));
     match first {

@@ -11,14 +11,16 @@ mod cell;
 mod finding;
 mod grid;
 mod palette;
-mod text;
+pub(crate) mod text;
 
 use std::collections::BTreeMap;
 
 use crate::record::{Run, RunRecord, ScenarioId, Verdict};
 
+pub(crate) use finding::{sentence, violation};
 pub use palette::{Palette, Style};
 pub use text::WIDTH;
+pub(crate) use text::{left, truncated, width, wrapped};
 
 /// How a table is shown.
 #[derive(Clone, Debug, Default)]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hookproof_reports::{InvalidShard, Shard};
 use hookproof_sim::promise::Cell;
 use hookproof_sim::scenario::HookKind;
 
@@ -53,6 +54,18 @@ pub(crate) enum Verb {
     Run(RunArgs),
     /// Check scenario files without running them
     Validate(ValidateArgs),
+    /// Say in plain words what a scenario resolves to and what it will offer, with one time line
+    Explain(ExplainArgs),
+    /// Write a commented scenario to start from
+    New(NewArgs),
+    /// Print the JSON Schema of scenario files, for editors
+    Schema,
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Run many seeds and say what they found together: failing seeds, 95 % bounds, distributions
+    Sweep(SweepArgs),
+    /// Join the shards of a sweep into what the whole sweep would have written
+    Merge(MergeArgs),
     /// Print what can be promised against which hazard, or confirm it on simulated runs
     Promise(PromiseArgs),
     /// Work with an experiment's assignment
@@ -101,6 +114,130 @@ pub(crate) struct ValidateArgs {
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// Scenario files, or folders to search for *.toml
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Explain the run with this seed instead of the file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 63))]
+    pub(crate) seed: Option<u64>,
+    /// Let the seed draw faults, fleet, callers, store and quota service, as `sweep --swarm` does
+    #[arg(long)]
+    pub(crate) swarm: bool,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: ExplainFormat,
+    /// Columns of the output
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(60..=400))]
+    pub(crate) width: u16,
+    /// Draw with plain ASCII characters
+    #[arg(long)]
+    pub(crate) ascii: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// `sweep`.
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// Scenario files, or folders to search for *.toml
+    #[arg(value_name = "SCENARIO", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Run this hook instead of the file's hooks (repeatable)
+    #[arg(long = "hook", value_name = "NAME", value_parser = hook_parser())]
+    pub(crate) hooks: Vec<HookKind>,
+    /// The seeds from A up to, but not including, B
+    #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = parse_seeds)]
+    pub(crate) seeds: Range<u64>,
+    /// Let each seed choose faults, fleet, service and traffic around the scenario
+    #[arg(long)]
+    pub(crate) swarm: bool,
+    /// Run only part I of N, from 1/N to N/N; none is the whole [default: what an array job's variables say, else the whole]
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    pub(crate) shard: Option<ShardChoice>,
+    /// Threads [default: as many as the machine can run]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// What to print (repeatable): a summary, or the sweep record; json alone prints the record and nothing else
+    #[arg(long = "format", value_name = "FORMAT", default_value = "human")]
+    pub(crate) formats: Vec<SweepFormat>,
+    /// Write the record to DIR/sweep.json, of a shard to DIR/sweep-I-of-N.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Run everything twice and compare
+    #[arg(long)]
+    pub(crate) check_determinism: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// A rendering of an explanation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    /// Sentences and a time line.
+    Human,
+    /// One JSON object.
+    Json,
+}
+
+/// `new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// The file to write; without it the scenario is printed
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Replace the file if it is there
+    #[arg(long, requires = "file")]
+    pub(crate) force: bool,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// What `--shard` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShardChoice {
+    /// This part.
+    Part(Shard),
+    /// The whole, whatever the environment says.
+    Whole,
+}
+
+/// `merge`.
+#[derive(Debug, Args)]
+pub(crate) struct MergeArgs {
+    /// The records of all shards, in any order
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Where the scenarios lie, so that commands name their paths (repeatable)
+    #[arg(long = "scenario", value_name = "PATH")]
+    pub(crate) scenarios: Vec<PathBuf>,
+    /// What to print (repeatable): a summary, or the sweep record; json alone prints the record and nothing else
+    #[arg(long = "format", value_name = "FORMAT", default_value = "human")]
+    pub(crate) formats: Vec<SweepFormat>,
+    /// Write the record to DIR/sweep.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// A rendering of a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SweepFormat {
+    /// Tables in 80 columns.
+    Human,
+    /// The sweep record.
+    Json,
+    /// For the summary page of a CI run.
+    Markdown,
 }
 
 /// `promise`.
@@ -159,6 +296,8 @@ pub(crate) enum Format {
 pub(crate) enum ExperimentVerb {
     /// Print the variant and grant of each user as CSV
     Assign(AssignArgs),
+    /// Check an experiment before it goes to production: the file, its shares, and the assignment itself
+    Check(CheckArgs),
     /// Say what the change from one version to the next amounts to and whom it moves; 1 if an operation is not named
     Diff(DiffArgs),
     /// Compare a CSV of test vectors with this program's own results
@@ -174,6 +313,29 @@ pub(crate) struct AssignArgs {
     /// User ids: one a line, or a CSV with a user_id column; - is stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) users: PathBuf,
+}
+
+/// `experiment check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// A TOML file with an experiment table, such as a scenario
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Fail on warnings as well
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: CheckFormat,
+}
+
+/// A rendering of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// Lines and a table.
+    Human,
+    /// One JSON object.
+    Json,
 }
 
 /// `experiment diff`.
@@ -238,6 +400,13 @@ fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
     Ok(from..to)
 }
 
+fn parse_shard(text: &str) -> Result<ShardChoice, String> {
+    if text == "none" {
+        return Ok(ShardChoice::Whole);
+    }
+    text.parse().map(ShardChoice::Part).map_err(|error: InvalidShard| format!("{error}; or none"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +415,58 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    /// Arguments that look like a user's, so that most of them get past the verb.
+    const WORDS: [&str; 28] = [
+        "run",
+        "validate",
+        "promise",
+        "experiment",
+        "assign",
+        "diff",
+        "vectors",
+        "--seed",
+        "--seeds",
+        "--hook",
+        "--jobs",
+        "--format",
+        "--out",
+        "--max-memory",
+        "--max-events",
+        "--runs",
+        "--cell",
+        "--users",
+        "--color",
+        "-q",
+        "--",
+        "1..4",
+        "18446744073709551615",
+        "18446744073709551616",
+        "-1",
+        "0",
+        "99999999999TiB",
+        "..",
+    ];
+
+    #[test]
+    fn arbitrary_arguments_are_parsed_or_refused() {
+        bolero::check!().with_type::<Vec<(u8, Option<String>)>>().for_each(|arguments| {
+            let words = arguments.iter().map(|(word, other)| {
+                let known = WORDS[usize::from(*word) % WORDS.len()];
+                other.as_ref().filter(|_| word % 3 == 0).map_or(known.to_owned(), |other| format!("{known}{other}"))
+            });
+            let _ = Cli::try_parse_from(std::iter::once("hookproof".to_owned()).chain(words));
+        });
+    }
+
+    #[test]
+    fn arbitrary_seeds_and_sizes_are_parsed_or_refused() {
+        bolero::check!().with_type::<(String, u64, u64)>().for_each(|(text, from, to)| {
+            let _ = (parse_seeds(text), parse_cell(text), size::parse(text), size::parse(&format!("{from}{text}")));
+            let range = parse_seeds(&format!("{from}..{to}"));
+            assert_eq!(range.is_ok(), from < to);
+        });
     }
 
     #[test]

@@ -4,9 +4,12 @@
 //! is data, stderr is talk, and every failure that a user can meet has an exit code ([`exit::Exit`]).
 
 mod args;
+mod completions;
 mod determinism;
 mod exit;
 mod experiment;
+mod explain;
+mod new;
 mod out;
 mod pool;
 mod progress;
@@ -14,7 +17,9 @@ mod promise;
 mod record;
 mod run;
 mod scenarios;
+mod schema;
 mod size;
+mod sweep;
 mod terminal;
 mod validate;
 
@@ -44,8 +49,15 @@ fn dispatch(verb: &Verb, terminal: &Terminal) -> Result<Exit, Failure> {
     match verb {
         Verb::Run(args) => run::run(args, terminal),
         Verb::Validate(args) => validate::validate(args, terminal),
+        Verb::Explain(args) => explain::explain(args, terminal),
+        Verb::New(args) => new::new(args, terminal),
+        Verb::Schema => schema::schema(),
+        Verb::Completions(args) => completions::completions(args),
+        Verb::Sweep(args) => sweep::sweep(args, terminal),
+        Verb::Merge(args) => sweep::merge::merge(args, terminal),
         Verb::Promise(args) => promise::promise(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Assign(args) } => experiment::assign::assign(args, terminal),
+        Verb::Experiment { verb: ExperimentVerb::Check(args) } => experiment::check::check(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Diff(args) } => experiment::diff::diff(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Vectors(args) } => experiment::vectors::vectors(&args.file),
     }

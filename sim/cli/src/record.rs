@@ -11,11 +11,7 @@ use hookproof_sim::users;
 pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
     let hook = outcome.hook.name();
     reports::Run {
-        scenario: reports::ScenarioId {
-            name: scenario.name.clone(),
-            title: scenario.title.clone(),
-            digest: scenario_digest(scenario),
-        },
+        scenario: scenario_id(scenario),
         hook: hook.to_owned(),
         role: role(outcome.role),
         seed: outcome.seed,
@@ -40,8 +36,21 @@ pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
 
 /// The record of a whole command.
 pub(crate) fn record(runs: Vec<reports::Run>) -> reports::RunRecord {
-    let tool = reports::Tool { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-    reports::RunRecord { schema: reports::SCHEMA.to_owned(), tool, clock: reports::ClockKind::Virtual, runs }
+    reports::RunRecord { schema: reports::SCHEMA.to_owned(), tool: tool(), clock: reports::ClockKind::Virtual, runs }
+}
+
+/// The program that writes records.
+pub(crate) fn tool() -> reports::Tool {
+    reports::Tool { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+}
+
+/// How a record names a scenario.
+pub(crate) fn scenario_id(scenario: &Scenario) -> reports::ScenarioId {
+    reports::ScenarioId {
+        name: scenario.name.clone(),
+        title: scenario.title.clone(),
+        digest: scenario_digest(scenario),
+    }
 }
 
 /// The digest by which a record names a scenario file's content.

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use hookproof_sim::scenario::{self, Limits, Scenario};
+use hookproof_sim::scenario::{self, Attached, Limits, Scenario};
 
 use crate::args::LimitArgs;
 use crate::exit::Failure;
@@ -15,6 +15,9 @@ const DEFAULT_FOLDER: &str = "scenarios/";
 const ENDING: &str = "toml";
 /// Far above any scenario file, far below what would hurt.
 const BYTES_MAX: u64 = 16 << 20;
+
+/// As much as a scenario may have of all files that it names.
+const ATTACHED_BYTES_MAX: u64 = 8 << 20;
 
 /// A scenario and where it came from.
 pub(crate) struct Loaded {
@@ -57,16 +60,18 @@ pub(crate) fn load(paths: &[PathBuf], limits: LimitArgs, terminal: &Terminal) ->
 /// # Errors
 /// It can't be read or is far too large.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = File::open(path).and_then(|file| {
-        let mut bytes = Vec::new();
-        file.take(BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    });
-    let bytes = bytes.map_err(|error| unreadable(path, &error))?;
+    let bytes = bytes_of(path, BYTES_MAX).map_err(|error| unreadable(path, &error))?;
     if bytes.len() as u64 > BYTES_MAX {
         let size = BYTES_MAX >> 20;
         return Err(Failure::bad_input(format!("{}: larger than {size} MiB; is this a TOML file?", path.display())));
     }
+    Ok(bytes)
+}
+
+/// What is in a file, up to a byte more than what is far too much.
+fn bytes_of(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -92,13 +97,26 @@ fn load_one(file: &Path, limits: &Limits, terminal: &Terminal) -> Result<Loaded,
     let source = read(file).map_err(Refusal::Failed)?;
     let path = file.display().to_string();
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    let scenario = scenario::decode(&name, &path, &source).map_err(|error| {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut read_file = |named: &str| attached(folder, named);
+    let scenario = scenario::decode_with_files(&name, &path, &source, &mut read_file).map_err(|error| {
         terminal.show_problem(|color| error.render(color));
         Refusal::Shown
     })?;
     let too_large = |error| Refusal::Failed(Failure::bad_input(format!("{path}: {error}")));
     scenario.check_limits(limits).map_err(too_large)?;
     Ok(Loaded { scenario, path })
+}
+
+/// Reads a file that a scenario in `folder` names. Only a regular file is opened: a pipe or a device might never end.
+fn attached(folder: &Path, named: &str) -> Result<Attached, String> {
+    let path = folder.join(named);
+    let is_regular = fs::metadata(&path).map_err(|error| error.to_string())?.is_file();
+    if !is_regular {
+        return Err("it is not a file".to_owned());
+    }
+    let bytes = bytes_of(&path, ATTACHED_BYTES_MAX).map_err(|error| error.to_string())?;
+    Ok(Attached { path: path.display().to_string(), bytes })
 }
 
 fn resolve(args: LimitArgs) -> Limits {

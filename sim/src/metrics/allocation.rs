@@ -2,6 +2,8 @@
 
 use hookproof_core::experiment::Experiment;
 
+use super::lift::{Comparison, Group, Outcomes};
+use super::srm::Arms;
 use crate::outcome::WorstUser;
 use crate::scenario::Quota;
 use crate::users::{self, User};
@@ -10,18 +12,20 @@ use crate::users::{self, User};
 const WORST: usize = 10;
 
 /// The units of each variant's grant, by version and index. Version 0 is the scenario's, the others its roll-outs' in file order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entitlements {
     versions: Vec<Vec<Option<u32>>>,
+    arms: Arms,
 }
 
 impl Entitlements {
     /// The entitlements under each of these versions.
-    pub fn new<'e>(versions: impl IntoIterator<Item = &'e Experiment>) -> Self {
+    pub fn new<'e>(versions: impl IntoIterator<Item = &'e Experiment, IntoIter: Clone>) -> Self {
         let units = |experiment: &Experiment| {
             experiment.variants().iter().map(|variant| variant.grant.as_ref().map(|grant| grant.units)).collect()
         };
-        Self { versions: versions.into_iter().map(units).collect() }
+        let versions = versions.into_iter();
+        Self { arms: Arms::new(versions.clone()), versions: versions.map(units).collect() }
     }
 
     /// The units a variant of a version entitles to; `None` is a control.
@@ -48,10 +52,10 @@ pub struct Allocation {
     pub entitled: u64,
     /// Entitled users with a request or an effect.
     pub entitled_called: u64,
-    /// See `over-allocation.worst-ratio`.
-    pub worst_ratio: f64,
+    /// See `over-allocation.worst-ratio`; infinite if somebody holds something whose own cap is 0.
+    pub worst_ratio: Option<f64>,
     /// See `over-allocation.worst-cap-ratio`.
-    pub worst_cap_ratio: f64,
+    pub worst_cap_ratio: Option<f64>,
     /// See `over-allocation.users`.
     pub over_users: u64,
     /// See `over-allocation.units`.
@@ -68,28 +72,54 @@ pub struct Allocation {
     pub switched_users: u64,
     /// Users in both groups, or control-first with an effect.
     pub contaminated_users: u64,
+    /// See `experiment.srm-p`.
+    pub srm_p: Option<f64>,
+    /// See `experiment.lift-bias`.
+    pub lift_bias: Option<f64>,
     /// The worst users by held ÷ own cap, worst first.
     pub worst: Vec<WorstUser>,
 }
 
+/// What users are held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Yardstick<'y> {
+    /// `[quota]`.
+    pub quota: &'y Quota,
+    /// Who is entitled to what.
+    pub entitlements: &'y Entitlements,
+    /// The outcomes of the experiment, if it has a true lift.
+    pub outcomes: Option<&'y Outcomes>,
+}
+
 /// Measures all users.
-pub fn measure(users: &[User], quota: &Quota, entitlements: &Entitlements) -> Allocation {
+pub fn measure(users: &[User], yardstick: Yardstick<'_>) -> Allocation {
+    let Yardstick { quota, entitlements, outcomes } = yardstick;
     let mut allocation = Allocation::default();
     let mut worst: Vec<(u64, u64, u32)> = Vec::new();
+    let (mut exposures, mut comparison) = (entitlements.arms.no_exposures(), Comparison::default());
     let common_cap = u64::from(quota.base) + u64::from(entitlements.largest());
     for (user, index) in users.iter().zip(0..) {
         let held = u64::from(quota.base) + u64::from(user.granted_units);
-        allocation.worst_cap_ratio = allocation.worst_cap_ratio.max(ratio(held, common_cap));
+        keep_largest(&mut allocation.worst_cap_ratio, ratio(held, common_cap));
         let cap = u64::from(quota.base) + u64::from(entitlements.of_user(user).unwrap_or(0));
         let asked = held + u64::from(user.refused_units);
-        allocation.worst_ratio = allocation.worst_ratio.max(ratio(asked, cap));
+        keep_largest(&mut allocation.worst_ratio, ratio(asked, cap));
         if held > cap {
             allocation.over_users += 1;
             allocation.over_units += held - cap;
             keep_worst(&mut worst, (held, cap, index));
         }
         count(&mut allocation, user, entitlements);
+        if user.is_exposed() {
+            exposures.count(user.first_version, user.first_variant);
+            if let Some(outcomes) = outcomes {
+                let group = if user.is(User::LOGGED_TREATMENT) { Group::Treatment } else { Group::Control };
+                outcomes.enter(&mut comparison, index, group, user.effects > 0);
+            }
+        }
     }
+    allocation.srm_p = entitlements.arms.p_value(&exposures);
+    allocation.lift_bias = outcomes.and_then(|outcomes| outcomes.bias(&comparison));
     allocation.worst = worst.into_iter().map(|(held, cap, index)| name_worst(users, held, cap, index)).collect();
     allocation
 }
@@ -114,8 +144,19 @@ fn count(allocation: &mut Allocation, user: &User, entitlements: &Entitlements) 
     }
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+/// Held ÷ cap. Whoever may hold nothing and does has infinitely too much; nothing of nothing is no ratio.
+fn ratio(held: u64, cap: u64) -> Option<f64> {
+    match (held, cap) {
+        (0, 0) => None,
+        (_, 0) => Some(f64::INFINITY),
+        (held, cap) => Some(held as f64 / cap as f64),
+    }
+}
+
+fn keep_largest(largest: &mut Option<f64>, candidate: Option<f64>) {
+    if let Some(candidate) = candidate {
+        *largest = Some(largest.map_or(candidate, |largest| largest.max(candidate)));
+    }
 }
 
 /// Keeps the worst by ratio; of equal ones the lower number.

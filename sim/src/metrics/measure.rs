@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use hookproof_core::store::Image;
+use hookproof_core::time::Instant;
 
 use super::Metric;
 use super::allocation::Allocation;
@@ -16,8 +17,6 @@ const RECOVERED: f64 = 0.95;
 /// Seconds over which recovery is looked at.
 const RECOVERY_WINDOW: usize = 30;
 
-/// Metrics this version cannot measure for any hook.
-const NEVER_MEASURED: [Metric; 2] = [Metric::ExperimentSrmP, Metric::ExperimentLiftBias];
 /// Metrics that only a hook with a store of its own has.
 const STORE_ONLY: [Metric; 1] = [Metric::StoreWritesPerGrant];
 /// Metrics of hooks that claim the specified hash.
@@ -35,8 +34,7 @@ pub const WHOLE_RUN_ONLY: [Metric; 4] = [
 pub fn unsupported(hook: HookKind) -> Vec<Metric> {
     let is_hardened = hook == HookKind::Hardened;
     let lacks = |metric: &Metric| {
-        NEVER_MEASURED.contains(metric)
-            || !is_hardened && STORE_ONLY.contains(metric)
+        !is_hardened && STORE_ONLY.contains(metric)
             || !hook.claims_specified_hash() && CLAIMED_HASH_ONLY.contains(metric)
     };
     Metric::ALL.into_iter().filter(lacks).collect()
@@ -52,6 +50,9 @@ pub fn measure(scenario: &Scenario, recorder: &Recorder, images: &[&Image], inde
     values.switching(recorder, stretch);
     values.load(scenario, recorder, stretch, index == 0);
     values.hook_and_grants(stretch);
+    let in_it = |at: &Instant| stretch.contains(*at);
+    let unexplained = recorder.acks.as_ref().map_or(0, |acks| acks.unexplained().filter(in_it).count());
+    values.count(Metric::AuditUnexplained, unexplained as u64);
     if index == 0 {
         values.whole_run(recorder, stretch, images);
     }
@@ -70,6 +71,13 @@ impl Values {
         self.number(metric, value as f64);
     }
 
+    /// A value that may be absent; an infinite one is "never".
+    fn maybe(&mut self, metric: Metric, value: Option<f64>) {
+        if let Some(value) = value {
+            self.0.insert(metric, if value.is_finite() { Value::Number(value) } else { Value::Never });
+        }
+    }
+
     fn ratio(&mut self, metric: Metric, part: u64, whole: u64) {
         if whole > 0 {
             self.number(metric, part as f64 / whole as f64);
@@ -77,10 +85,8 @@ impl Values {
     }
 
     fn allocation(&mut self, allocation: &Allocation, scenario: &Scenario) {
-        if allocation.worst_ratio > 0.0 {
-            self.number(Metric::OverAllocationWorstRatio, allocation.worst_ratio);
-            self.number(Metric::OverAllocationWorstCapRatio, allocation.worst_cap_ratio);
-        }
+        self.maybe(Metric::OverAllocationWorstRatio, allocation.worst_ratio);
+        self.maybe(Metric::OverAllocationWorstCapRatio, allocation.worst_cap_ratio);
         self.count(Metric::OverAllocationUsers, allocation.over_users);
         self.count(Metric::OverAllocationUnits, allocation.over_units);
         let quota = &scenario.quota;
@@ -92,12 +98,14 @@ impl Values {
         self.count(Metric::WrongAllocationUsers, allocation.wrong_users);
         self.count(Metric::GroupSwitchingUsers, allocation.switched_users);
         self.ratio(Metric::GroupSwitchingRate, allocation.switched_users, allocation.exposed);
+        self.maybe(Metric::ExperimentSrmP, allocation.srm_p);
         self.ratio(Metric::ExperimentContaminatedRate, allocation.contaminated_users, allocation.exposed);
+        self.maybe(Metric::ExperimentLiftBias, allocation.lift_bias);
     }
 
     fn switching(&mut self, recorder: &Recorder, stretch: &Stretch) {
         let inside = |epoch: &Epoch| {
-            let at = epoch.at.since(hookproof_core::time::Instant::ORIGIN);
+            let at = epoch.at.since(Instant::ORIGIN);
             stretch.span.stretches.iter().any(|(from, to)| (*from..*to).contains(&at))
         };
         let pairs: Vec<(&Epoch, &Epoch)> =
@@ -138,26 +146,30 @@ impl Values {
     }
 
     fn hook_and_grants(&mut self, stretch: &Stretch) {
-        let latency = &stretch.latency_us;
-        if !latency.is_empty() {
-            self.count(Metric::HookLatencyP50Us, latency.value_at_quantile(0.5));
-            self.count(Metric::HookLatencyP99Us, latency.value_at_quantile(0.99));
-            self.count(Metric::HookLatencyP999Us, latency.value_at_quantile(0.999));
-            self.count(Metric::HookLatencyMaxUs, latency.max());
+        for (metric, ppm) in [
+            (Metric::HookLatencyP50Us, 500_000),
+            (Metric::HookLatencyP99Us, 990_000),
+            (Metric::HookLatencyP999Us, 999_000),
+            (Metric::HookLatencyMaxUs, 1_000_000),
+        ] {
+            if let Some(value) = quantile(&stretch.latency_us, ppm) {
+                self.count(metric, value);
+            }
         }
         self.count(Metric::HookErrors, stretch.errors);
         self.count(Metric::HookProvisional, stretch.provisional);
-        for (metric, quantile) in
-            [(Metric::GrantDelayP50Ms, 0.5), (Metric::GrantDelayP99Ms, 0.99), (Metric::GrantDelayMaxMs, 1.0)]
-        {
-            if let Some(value) = delay_ms(&stretch.delay_us, stretch.entitlements, quantile) {
+        for (metric, ppm) in [
+            (Metric::GrantDelayP50Ms, 500_000),
+            (Metric::GrantDelayP99Ms, 990_000),
+            (Metric::GrantDelayMaxMs, 1_000_000),
+        ] {
+            if let Some(value) = delay_ms(&stretch.delay_us, stretch.entitlements, ppm) {
                 self.0.insert(metric, value);
             }
         }
         self.count(Metric::GrantBacklogPeak, stretch.backlog_peak);
         self.count(Metric::GrantParked, stretch.parked);
         self.count(Metric::GrantRejected, stretch.rejected);
-        self.count(Metric::AuditUnexplained, stretch.false_acks);
         self.count(Metric::AuditUnexposedEffects, stretch.unexposed_effects);
         self.count(Metric::ExposureLogged, stretch.exposures);
         self.count(Metric::ExposureDuplicates, stretch.duplicates);
@@ -167,8 +179,8 @@ impl Values {
         if let Some(allocation) = &stretch.allocation {
             self.ratio(Metric::UpstreamAmplification, stretch.calls, allocation.entitled_called);
         }
-        if let Some(mismatches) = recorder.mismatches {
-            self.count(Metric::AssignmentMismatchUsers, mismatches);
+        if let Some(mismatches) = &recorder.mismatches {
+            self.count(Metric::AssignmentMismatchUsers, mismatches.len() as u64);
         }
         if !images.is_empty() {
             let rows_written = images.iter().map(|image| image.rows_written()).sum();
@@ -182,35 +194,45 @@ impl Values {
 }
 
 /// Nearest rank over all entitled users; who was not delivered waits for ever.
-fn delay_ms(delays_us: &Histogram<u64>, entitled: u64, quantile: f64) -> Option<Value> {
+fn delay_ms(delays_us: &Histogram<u64>, entitled: u64, ppm: u32) -> Option<Value> {
     if entitled == 0 {
         return None;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank between 1 and a count")]
-    let rank = ((entitled as f64 * quantile).ceil() as u64).max(1);
-    if rank > delays_us.len() {
-        return Some(Value::Never);
-    }
-    // Half a rank below, so that rounding cannot reach the next one.
-    let value = delays_us.value_at_quantile((rank as f64 - 0.5) / delays_us.len() as f64);
-    Some(Value::Number(value as f64 / 1_000.0))
+    let value = at_rank(delays_us, nearest_rank(entitled, ppm));
+    Some(value.map_or(Value::Never, |value| Value::Number(value as f64 / 1_000.0)))
 }
 
-/// Whole seconds of overload inside a stretch.
+/// The rank of a quantile among `count` values, from 1: the smallest below which that share of them lies, itself included.
+fn nearest_rank(count: u64, ppm: u32) -> u64 {
+    let rank = (u128::from(count) * u128::from(ppm)).div_ceil(1_000_000);
+    u64::try_from(rank).expect("a share of a count").max(1)
+}
+
+/// The value of this rank, if there are so many.
+fn at_rank(values: &Histogram<u64>, rank: u64) -> Option<u64> {
+    // Half a rank below, so that rounding cannot reach the next one.
+    (rank <= values.len()).then(|| values.value_at_quantile((rank as f64 - 0.5) / values.len() as f64))
+}
+
+/// A quantile of a histogram, in parts per million, by nearest rank; `None` of nothing.
+pub fn quantile(values: &Histogram<u64>, ppm: u32) -> Option<u64> {
+    at_rank(values, nearest_rank(values.len(), ppm))
+}
+
+/// Whole seconds of overload that a stretch touches, each once.
 fn overload_seconds(overload: &[(u64, u64)], stretch: &Stretch) -> u64 {
-    let mut seconds = 0;
-    for (from, to) in overload {
-        for (start, end) in &stretch.span.stretches {
-            let (first, last) = (start.as_secs(), end.as_nanos().div_ceil(1_000_000_000));
-            let last = u64::try_from(last).unwrap_or(u64::MAX);
-            seconds += (to + 1).min(last).saturating_sub((*from).max(first));
-        }
+    let (mut seconds, mut counted_to) = (0, 0);
+    for (start, end) in stretch.span.stretches.iter().filter(|(start, end)| start < end) {
+        let (first, last) = (start.as_secs().max(counted_to), end.as_nanos().div_ceil(1_000_000_000));
+        let last = u64::try_from(last).unwrap_or(u64::MAX);
+        seconds += overload.iter().map(|(from, to)| (to + 1).min(last).saturating_sub((*from).max(first))).sum::<u64>();
+        counted_to = counted_to.max(last);
     }
     seconds
 }
 
 /// From the trigger's end to the first 30 s in which goodput keeps up with new entitlements; absent if there are no 30 s.
-fn recovery_seconds(recovery: &Recovery) -> Option<Value> {
+pub(crate) fn recovery_seconds(recovery: &Recovery) -> Option<Value> {
     let has_entitlements = recovery.seconds.iter().any(|(_, entitlements)| *entitlements > 0);
     if recovery.seconds.len() < RECOVERY_WINDOW || !has_entitlements {
         return None;

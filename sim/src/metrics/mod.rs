@@ -3,15 +3,19 @@
 //! Owns the closed set of metric names shared by `[[expect]]`, records and reports. What a metric means is stated once,
 //! on its variant of [`Metric`]; harm is worked out by one function over ledger and visits, the same for every hook.
 
+pub mod acks;
 pub mod allocation;
+pub mod lift;
 pub mod measure;
 pub mod reached;
 pub mod recorder;
+pub mod srm;
 
 /// A metric of a run, named as in `[[expect]]` and in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
-    /// `over-allocation.worst-ratio`: max over users of held ÷ own intended cap, unclipped by the hard limit.
+    /// `over-allocation.worst-ratio`: max over users of held ÷ own intended cap, unclipped by the hard limit; infinite where
+    /// the cap is 0 and something is held.
     OverAllocationWorstRatio,
     /// `over-allocation.worst-cap-ratio`: max held ÷ (base + largest grant), one cap for all.
     OverAllocationWorstCapRatio,
@@ -85,11 +89,11 @@ pub enum Metric {
     ExposureLogged,
     /// `exposure.duplicates`: exposure records beyond the first of a user.
     ExposureDuplicates,
-    /// `experiment.srm-p`: sample-ratio mismatch, p-value.
+    /// `experiment.srm-p`: sample-ratio mismatch of users by first exposure, p-value of chi-square without correction.
     ExperimentSrmP,
     /// `experiment.contaminated-rate`: users in both groups, or control-first with an effect, ÷ exposed.
     ExperimentContaminatedRate,
-    /// `experiment.lift-bias`: (estimated − true lift) ÷ true lift.
+    /// `experiment.lift-bias`: (estimated − true lift) ÷ true lift, by last logged variant.
     ExperimentLiftBias,
     /// `store.writes-per-grant`: rows written by delivery ÷ grants.
     StoreWritesPerGrant,

@@ -34,11 +34,21 @@ pub enum Reached {
     ReadsAnswered,
     ReadsAbsent,
     LateExecutions,
+    ExcusedReceipts,
+    ExcusedUsers,
+    SendsInDoubt,
+    SendsAtLimit,
+    LimitOvertaken,
+    Takeovers,
+    RetriesPutOff,
+    VisitsDuringCalls,
+    BacklogAfterTrigger,
+    WallClockChanges,
 }
 
 impl Reached {
     /// All of them, in the order of their names in a record.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 38] = [
         Self::Doubts,
         Self::DuplicateSends,
         Self::KeyReplays,
@@ -67,6 +77,16 @@ impl Reached {
         Self::ReadsAnswered,
         Self::ReadsAbsent,
         Self::LateExecutions,
+        Self::ExcusedReceipts,
+        Self::ExcusedUsers,
+        Self::SendsInDoubt,
+        Self::SendsAtLimit,
+        Self::LimitOvertaken,
+        Self::Takeovers,
+        Self::RetriesPutOff,
+        Self::VisitsDuringCalls,
+        Self::BacklogAfterTrigger,
+        Self::WallClockChanges,
     ];
 
     /// The name in records.
@@ -100,6 +120,16 @@ impl Reached {
             Self::ReadsAnswered => "reads-answered",
             Self::ReadsAbsent => "reads-absent",
             Self::LateExecutions => "late-executions",
+            Self::ExcusedReceipts => "excused-receipts",
+            Self::ExcusedUsers => "excused-users",
+            Self::SendsInDoubt => "sends-in-doubt",
+            Self::SendsAtLimit => "sends-at-limit",
+            Self::LimitOvertaken => "limit-overtaken",
+            Self::Takeovers => "lease-takeovers",
+            Self::RetriesPutOff => "retries-put-off",
+            Self::VisitsDuringCalls => "visits-during-calls",
+            Self::BacklogAfterTrigger => "backlog-after-trigger",
+            Self::WallClockChanges => "wall-clock-changes",
         }
     }
 }

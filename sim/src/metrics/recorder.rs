@@ -3,23 +3,25 @@
 //! Owns the users' facts, the counts of each named stretch of the run, the epochs between restarts and the second-by-second
 //! series. It judges nothing; `measure` turns it into metrics, `oracle` watches beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use hookproof_core::time::{Instant, nanos};
 
-use super::allocation::{Allocation, Entitlements, measure};
+use super::acks::{Acks, RequestName};
+use super::allocation::{Allocation, Entitlements, Yardstick, measure};
+use super::lift::Outcomes;
 use super::reached::{Counted, Reached};
 use crate::outcome::Series;
-use crate::scenario::{Scenario, Span};
+use crate::scenario::{FaultKind, Scenario, Span};
 use crate::users::User;
 
 /// Number of bins of a series.
 const BINS: u64 = 240;
 /// Why recording into a histogram cannot fail.
 const RESIZES: &str = "a histogram without bounds takes every value";
-/// Starts of instances within this time of a group's first are one restart.
+/// Starts of instances at most this long after a group's first are one restart.
 const RESTART_GROUP: Duration = Duration::from_secs(10);
 
 /// Counts of one stretch of the run.
@@ -45,14 +47,12 @@ pub struct Stretch {
     pub goodput: u64,
     /// Most calls in a whole second.
     pub peak_rps: u64,
-    /// Most open entitlements at once.
+    /// Most entitlements open at once, for any length of time.
     pub backlog_peak: u64,
     /// Grants parked with evidence.
     pub parked: u64,
     /// Grants rejected.
     pub rejected: u64,
-    /// 2xx answers with no effect of their request or key.
-    pub false_acks: u64,
     /// Effects of users who had not been exposed by then.
     pub unexposed_effects: u64,
     /// Visits' waits, in microseconds.
@@ -82,7 +82,6 @@ impl Stretch {
             backlog_peak: 0,
             parked: 0,
             rejected: 0,
-            false_acks: 0,
             unexposed_effects: 0,
             latency_us: histogram(),
             delay_us: histogram(),
@@ -92,8 +91,16 @@ impl Stretch {
         }
     }
 
-    fn contains(&self, at: Instant) -> bool {
+    /// Whether a moment lies in it.
+    pub fn contains(&self, at: Instant) -> bool {
         self.span.stretches.iter().any(|(from, to)| (Instant::ORIGIN + *from..Instant::ORIGIN + *to).contains(&at))
+    }
+
+    /// Whether it shares any length of time with `[from, to)`.
+    fn overlaps(&self, from: Instant, to: Instant) -> bool {
+        let shares =
+            |(start, end): &(Duration, Duration)| Instant::ORIGIN + *start < to && from < Instant::ORIGIN + *end;
+        self.span.stretches.iter().any(shares)
     }
 
     /// Length of the stretch.
@@ -139,9 +146,11 @@ impl Overload {
     pub fn set(&mut self, at: Instant, is_over: bool) {
         match (self.since, is_over) {
             (None, true) => self.since = Some(at),
+            (Some(since), false) if since == at => self.since = None,
             (Some(since), false) => {
                 self.since = None;
-                let (from, to) = (since.as_nanos() / 1_000_000_000, at.as_nanos() / 1_000_000_000);
+                // It was over up to, and not at, this time.
+                let (from, to) = (since.as_nanos() / 1_000_000_000, (at.as_nanos() - 1) / 1_000_000_000);
                 match self.seconds.last_mut() {
                     Some(last) if from <= last.1 + 1 => last.1 = to,
                     _ => self.seconds.push((from, to)),
@@ -172,6 +181,12 @@ impl Recovery {
         Self { trigger_end, first_second, seconds: vec![(0, 0); seconds] }
     }
 
+    /// New entitlements a second after the trigger, if there are any seconds.
+    pub fn entitlement_rate(&self) -> Option<f64> {
+        let entitlements: u64 = self.seconds.iter().map(|(_, entitlements)| u64::from(*entitlements)).sum();
+        (!self.seconds.is_empty()).then(|| entitlements as f64 / self.seconds.len() as f64)
+    }
+
     fn at(&mut self, at: Instant) -> Option<&mut (u32, u32)> {
         let second = (at.as_nanos() / 1_000_000_000).checked_sub(self.first_second)?;
         self.seconds.get_mut(usize::try_from(second).ok()?)
@@ -181,8 +196,8 @@ impl Recovery {
 /// An effect, as the recorder is told of it.
 #[derive(Clone, Copy, Debug)]
 pub struct EffectSeen {
-    /// Whose.
-    pub user: u32,
+    /// Whose, and for which request.
+    pub request: RequestName,
     /// Units.
     pub units: u32,
     /// When its request was sent.
@@ -215,15 +230,24 @@ pub struct Recorder {
     pub overload: Overload,
     /// After the last trigger, if there is one.
     pub recovery: Option<Recovery>,
+    /// The outcomes of the experiment, if it has a true lift.
+    pub outcomes: Option<Outcomes>,
+    /// Answers that say yes, if the quota service may lie.
+    pub acks: Option<Acks>,
     /// Entitlements that are neither delivered nor closed.
-    pub backlog: u64,
-    /// Users whose first variant is not the specified one; `None` if the hook does not claim it.
-    pub mismatches: Option<u64>,
+    backlog: u64,
+    /// Since when they are so many.
+    backlog_since: Instant,
+    /// Users with a recorded variant that is not the specified one; `None` if the hook does not claim it.
+    pub mismatches: Option<BTreeSet<u32>>,
     reached: [u64; Reached::ALL.len()],
     series: [Vec<u64>; Counted::ALL.len()],
     bin: Duration,
-    /// Starts before this time belong to the restart that is under way.
-    restart_group_until: Instant,
+    /// The bin that was counted in last, and the times it holds.
+    bin_last: usize,
+    bin_times: (u64, u64),
+    /// Starts up to this time belong to the restart that is under way, if there was one.
+    restart_group_until: Option<Instant>,
     rolling_until: Instant,
     storm: Duration,
     /// Calls sent in the storm.
@@ -244,12 +268,17 @@ impl Recorder {
             epochs: vec![Epoch::default()],
             overload: Overload::default(),
             recovery,
+            outcomes: None,
+            acks: may_lie(scenario).then(Acks::default),
             backlog: 0,
+            backlog_since: Instant::ORIGIN,
             mismatches: None,
             reached: [0; Reached::ALL.len()],
             series: [const { Vec::new() }; Counted::ALL.len()],
             bin,
-            restart_group_until: Instant::ORIGIN,
+            bin_last: 0,
+            bin_times: (0, nanos(bin)),
+            restart_group_until: None,
             rolling_until: Instant::ORIGIN,
             storm: scenario.duration,
             storm_calls: 0,
@@ -270,6 +299,21 @@ impl Recorder {
     /// Counts something that happened.
     pub fn reach(&mut self, what: Reached) {
         self.reached[what as usize] += 1;
+    }
+
+    /// Counts something that happened `times` times.
+    pub fn reach_by(&mut self, what: Reached, times: u64) {
+        self.reached[what as usize] += times;
+    }
+
+    /// How often something happened.
+    pub const fn count_of(&self, what: Reached) -> u64 {
+        self.reached[what as usize]
+    }
+
+    /// Whether something happened.
+    pub const fn has(&self, what: Reached) -> bool {
+        self.count_of(what) > 0
     }
 
     /// What the run came across, by name.
@@ -295,7 +339,15 @@ impl Recorder {
     }
 
     fn count(&mut self, what: Counted, at: Instant) {
-        let bin = usize::try_from(at.as_nanos() / nanos(self.bin)).expect("fewer than 2^32 bins");
+        // Times go ahead slowly: most lie in the bin of the last one, and need no division.
+        let (from, to) = self.bin_times;
+        if !(from..to).contains(&at.as_nanos()) {
+            let length = nanos(self.bin);
+            self.bin_last = usize::try_from(at.as_nanos() / length).expect("fewer than 2^32 bins");
+            let from = at.as_nanos() / length * length;
+            self.bin_times = (from, from.saturating_add(length));
+        }
+        let bin = self.bin_last;
         let counts = &mut self.series[what as usize];
         if counts.len() <= bin {
             counts.resize(bin + 1, 0);
@@ -324,14 +376,18 @@ impl Recorder {
 
     /// An exposure was recorded. Returns whether it is the user's first.
     pub fn exposed(&mut self, now: Instant, user: u32, variant: u8, version: u8) -> bool {
-        let record = self.user_mut(user);
+        let is_treatment = self.entitlements.of(version, variant).is_some();
+        let record = &mut self.users[user as usize];
         let is_first = !record.is_exposed();
         if is_first {
             record.first_exposed_at = now;
             record.first_variant = variant;
             record.first_version = version;
+        } else if record.first_variant != variant {
+            record.set(User::SWITCHED);
         }
-        let is_entitled = is_first && self.entitlements.of(version, variant).is_some();
+        record.set_to(User::LOGGED_TREATMENT, is_treatment);
+        let is_entitled = is_first && is_treatment;
         for stretch in self.during(now) {
             stretch.exposures += 1;
             stretch.duplicates += u64::from(!is_first);
@@ -349,14 +405,30 @@ impl Recorder {
         }
         self.count(Counted::Entitlements, now);
         debug_assert!(!self.user(user).is(User::DELIVERED), "nobody is entitled twice");
-        self.backlog += 1;
         self.note_backlog(now);
+        self.backlog += 1;
     }
 
-    /// The backlog before it shrinks and after it has grown: a stretch sees what it begins with, too.
+    fn close_backlog(&mut self, now: Instant, was_open: bool) {
+        if was_open {
+            self.note_backlog(now);
+            self.backlog -= 1;
+        }
+    }
+
+    /// The backlog is about to change: it was what it is from its last change until `now`. What comes and goes at the same
+    /// moment was never a backlog, so the order of what happens at once does not matter.
     fn note_backlog(&mut self, now: Instant) {
+        let since = std::mem::replace(&mut self.backlog_since, now);
         let backlog = self.backlog;
-        self.during(now).for_each(|stretch| stretch.backlog_peak = stretch.backlog_peak.max(backlog));
+        if since == now {
+            return;
+        }
+        for stretch in &mut self.stretches {
+            if stretch.backlog_peak < backlog && stretch.overlaps(since, now) {
+                stretch.backlog_peak = backlog;
+            }
+        }
     }
 
     /// A user saw a variant that counts: a record, or an answer with one behind it. Returns the variant seen before.
@@ -403,8 +475,11 @@ impl Recorder {
     /// The ledger moved.
     pub fn effect(&mut self, now: Instant, effect: EffectSeen) {
         self.count(Counted::Effects, now);
+        if let Some(acks) = &mut self.acks {
+            acks.effect(effect.request);
+        }
         let entitlements = &self.entitlements;
-        let user = &mut self.users[effect.user as usize];
+        let user = &mut self.users[effect.request.user as usize];
         user.effects = user.effects.saturating_add(1);
         user.granted_units = user.granted_units.saturating_add(effect.units);
         if !user.is_exposed() {
@@ -417,8 +492,7 @@ impl Recorder {
         }
         user.set(User::DELIVERED);
         let (exposed_at, was_open) = (user.first_exposed_at, !user.is(User::CLOSED));
-        self.note_backlog(now);
-        self.backlog -= u64::from(was_open);
+        self.close_backlog(now, was_open);
         let delay = u64::try_from(now.since(exposed_at).as_micros()).unwrap_or(u64::MAX);
         self.during(exposed_at).for_each(|stretch| stretch.delay_us.record(delay).expect(RESIZES));
         if effect.is_wanted {
@@ -433,9 +507,18 @@ impl Recorder {
         }
     }
 
-    /// The service said yes and did nothing.
-    pub fn false_ack(&mut self, now: Instant) {
-        self.during(now).for_each(|stretch| stretch.false_acks += 1);
+    /// A client heard a 2xx to a request for an effect.
+    pub fn acknowledged(&mut self, now: Instant, request: RequestName) {
+        if let Some(acks) = &mut self.acks {
+            acks.heard(now, request);
+        }
+    }
+
+    /// A recorded variant is not the specified one.
+    pub fn mismatched(&mut self, user: u32) {
+        if let Some(mismatches) = &mut self.mismatches {
+            mismatches.insert(user);
+        }
     }
 
     /// Units were refused for good.
@@ -456,8 +539,7 @@ impl Recorder {
         let is_entitled = self.entitlements.of_user(user).is_some();
         let was_open = is_entitled && !user.is(User::DELIVERED) && !user.is(User::CLOSED);
         user.set(User::CLOSED);
-        self.note_backlog(now);
-        self.backlog -= u64::from(was_open);
+        self.close_backlog(now, was_open);
     }
 
     /// A roll-out is under way until `until`: all starts in it are one restart.
@@ -467,15 +549,36 @@ impl Recorder {
 
     /// A process starts on an instance that had one before.
     pub fn restarted(&mut self, now: Instant) {
-        // A record of 16 bits tells no more epochs apart.
-        if now >= self.restart_group_until && self.epochs.len() < usize::from(u16::MAX) {
+        let is_rolling = now < self.rolling_until;
+        if self.restart_group_until.is_none_or(|until| now > until) {
+            // A record of 16 bits tells no more epochs apart.
+            if self.epochs.len() == usize::from(u16::MAX) {
+                return;
+            }
             self.epochs.push(Epoch { at: now, ..Epoch::default() });
-            self.restart_group_until = (now + RESTART_GROUP).max(self.rolling_until);
+            self.restart_group_until = Some(now + RESTART_GROUP);
         }
+        // A roll-out is one restart, also if an instance had come back shortly before it.
+        if is_rolling {
+            self.restart_group_until = self.restart_group_until.max(Some(self.rolling_until));
+        }
+    }
+
+    /// The run ends.
+    pub fn ended(&mut self, now: Instant) {
+        self.overload.set(now, false);
+        self.note_backlog(now);
     }
 
     /// A named stretch ends: the users are measured as they are.
     pub fn stretch_ended(&mut self, index: usize, scenario: &Scenario) {
-        self.stretches[index].allocation = Some(measure(&self.users, &scenario.quota, &self.entitlements));
+        let outcomes = self.outcomes.as_ref();
+        let yardstick = Yardstick { quota: &scenario.quota, entitlements: &self.entitlements, outcomes };
+        self.stretches[index].allocation = Some(measure(&self.users, yardstick));
     }
+}
+
+/// Whether the quota service may say yes without an effect.
+fn may_lie(scenario: &Scenario) -> bool {
+    scenario.faults.iter().any(|fault| matches!(fault.kind, FaultKind::QuotaFalseAck))
 }

@@ -6,18 +6,20 @@
 //!
 //! * `DECODE-3`: whatever the bytes are, the answer is a scenario or at least one problem, never a panic.
 //!
-//! No time, no chance, no files: the caller reads the file. Tests: `tests/scenario_files.rs`.
+//! No time, no chance, no files: the caller reads the file, and hands over what reads the files that it names. Tests: `tests/scenario_files.rs`.
 
 mod expect;
 mod experiment;
 mod fault;
 mod file;
+mod form;
 mod hooks;
 mod kinds;
 mod names;
 mod nesting;
 mod settings;
 mod timing;
+mod trace;
 mod traffic;
 mod tree;
 mod units;
@@ -30,21 +32,46 @@ use hookproof_core::experiment::Experiment;
 use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
+use super::form::Table;
 use super::problem::{Finding, Lines, ScenarioError};
 use super::{Probability, Scenario};
+pub use trace::Attached;
+use trace::Files;
 use tree::{Flaw, Place, Reader, Sink};
 
-/// The largest file that is read.
-const SOURCE_BYTES_MAX: usize = 1024 * 1024;
+/// The largest file that is read: the parser takes up to a hundred times as much memory.
+const SOURCE_BYTES_MAX: usize = 256 * 1024;
+
+/// The largest file of which all syntax errors are reported; of a larger one, the first. Each takes some 400 bytes, and a byte
+/// may be one.
+const RECOVERED_BYTES_MAX: usize = 64 * 1024;
 
 /// Decodes the bytes of a scenario file. `name` is the file's name without folder and ending; `display_path` is shown
-/// in messages.
+/// in messages. A file that the scenario names is not read, so that a trace is refused: see [`decode_with_files`].
 ///
 /// # Errors
 ///
 /// Everything that is wrong with the file, in file order.
 pub fn decode(name: &str, display_path: &str, source: &[u8]) -> Result<Scenario, ScenarioError> {
-    decode_with(display_path, source, |root| file::file(root, name, Sha256::digest(source).into()))
+    decode_with_files(name, display_path, source, &mut |_| Err("no files are read here".to_owned()))
+}
+
+/// Like [`decode`], for a scenario that names files. `read_file` is handed a path as the scenario writes it: relative to the
+/// scenario file, with `/` between its parts, perhaps with `..` among them. It answers the bytes and the path to be shown, or
+/// why it can't, in a lowercase fragment. It need not read beyond 8 MiB and a byte. What is read is part of the scenario's digest.
+///
+/// # Errors
+///
+/// Everything that is wrong with the file and with those that it names, in file order.
+pub fn decode_with_files(
+    name: &str,
+    display_path: &str,
+    source: &[u8],
+    read_file: &mut dyn FnMut(&str) -> Result<Attached, String>,
+) -> Result<Scenario, ScenarioError> {
+    let mut read_file = read_file;
+    let mut files = Files::new(&mut read_file);
+    decode_with(display_path, source, |root| file::file(root, name, Sha256::digest(source).into(), &mut files))
 }
 
 /// Decodes the `[experiment]` table of a scenario file, or of a file that holds nothing else; other tables are passed
@@ -55,6 +82,25 @@ pub fn decode(name: &str, display_path: &str, source: &[u8]) -> Result<Scenario,
 /// Everything that is wrong with the file's TOML and its `[experiment]`, in file order.
 pub fn decode_experiment(display_path: &str, source: &[u8]) -> Result<Experiment, ScenarioError> {
     decode_with(display_path, source, file::experiment)
+}
+
+/// What a scenario file may hold: every table, key and form of a value that [`decode`] knows.
+pub fn format() -> Table {
+    let probe = form::probe();
+    let (tree, errors) = DeTable::parse_recoverable(&probe);
+    assert!(errors.is_empty(), "FORM-2: the probe is TOML: {errors:?}");
+    let sink = Sink::recording(&probe);
+    // What is wrong with the probe is of no interest: only an entry of every kind makes every reader ask for its keys.
+    let mut none = |_: &str| Err(String::new());
+    let mut read_file: &mut dyn FnMut(&str) -> Result<Attached, String> = &mut none;
+    let mut files = Files::new(&mut read_file);
+    let _: Option<Scenario> = file::file(Reader::root(&sink, tree.get_ref()), "probe", [0; 32], &mut files);
+    form::recorded(sink)
+}
+
+/// The names of all kinds of fault, in the order of the table in the guide.
+pub fn fault_kinds() -> impl Iterator<Item = &'static str> {
+    kinds::KINDS.into_iter().map(|kind| kind.name)
 }
 
 /// Reads a file's tree and hands it to `decode`, which gives nothing only if a problem was reported (`DECODE-1`).
@@ -80,6 +126,13 @@ fn decode_with<T>(
         return Err(single(display_path, text, place, flaw));
     }
 
+    if text.len() > RECOVERED_BYTES_MAX
+        && let Err(error) = DeTable::parse(text)
+    {
+        let finding = syntax_finding(&error, text.len());
+        return Err(ScenarioError::new(display_path, text, BTreeSet::from([finding]), 0));
+    }
+
     let (tree, errors) = DeTable::parse_recoverable(text);
     let mut syntax = BTreeMap::new();
     for finding in errors.iter().map(|error| syntax_finding(error, text.len())) {
@@ -89,12 +142,14 @@ fn decode_with<T>(
     let syntax = syntax.into_values().collect();
     let sink = Sink::new(text);
     let decoded = decode(Reader::root(&sink, tree.get_ref()));
+    let in_files = sink.take_attached();
     let (findings, omitted_count) = merge(text, syntax, sink);
     match decoded {
-        Some(decoded) if findings.is_empty() => Ok(decoded),
+        Some(decoded) if findings.is_empty() && in_files.is_empty() => Ok(decoded),
         Some(_) | None => {
-            assert!(!findings.is_empty(), "DECODE-1: a scenario is missing only after a problem was reported");
-            Err(ScenarioError::new(display_path, text, findings, omitted_count))
+            let is_told = !findings.is_empty() || !in_files.is_empty();
+            assert!(is_told, "DECODE-1: a scenario is missing only after a problem was reported");
+            Err(ScenarioError::new(display_path, text, findings, omitted_count).with_files(in_files))
         }
     }
 }

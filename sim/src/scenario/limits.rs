@@ -7,18 +7,28 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{Fault, Scenario, TrafficKind};
+use super::{Caller, Fault, FaultKind, Probability, Scenario, Selection, Traffic, TrafficKind};
+use crate::traffic::Expected;
 
 /// Events of one try: arrival, routing, store round trips, call, answer, timers.
 const EVENTS_PER_TRY: f64 = 12.0;
-
-/// Retries that are expected to be used of each visit, however many are allowed.
-const RETRIES_EXPECTED_MAX: u32 = 3;
 
 /// Events of one process going down and coming up.
 const EVENTS_PER_RESTART: f64 = 8.0;
 
 const BYTES_PER_USER: f64 = 160.0;
+
+/// An open visit with its try and their events, or a request with its place in a queue.
+const BYTES_PER_WAITING: f64 = 256.0;
+
+/// An interval of a trace, as it is recorded and as it is played.
+const BYTES_PER_INTERVAL: f64 = 40.0;
+
+/// A burst's start and end.
+const BYTES_PER_BURST: f64 = 16.0;
+
+/// Who arrived lately.
+const BYTES_PER_RECENT: f64 = 4.0;
 
 /// Counts by second of the run.
 const BYTES_PER_SECOND: f64 = 8.0;
@@ -82,15 +92,19 @@ pub enum LimitError {
 impl Scenario {
     /// Estimates what one run (one hook, one seed) needs.
     pub fn estimate(&self) -> Estimate {
-        let open = self.open_arrivals();
-        let visits = self.own_visits() + open;
-        let retries = self.caller.retries.unwrap_or(u32::MAX).min(RETRIES_EXPECTED_MAX);
-        let tries = visits * f64::from(1 + retries);
-        let events = tries * EVENTS_PER_TRY + self.restarts() * EVENTS_PER_RESTART;
+        let Expected { operational_seconds, open } = Expected::of(self);
+        let visits = self.own_visits(operational_seconds) + open;
+        let tries = visits * (1.0 + self.retries_max());
+        let events =
+            (tries + self.budgeted_retries()) * EVENTS_PER_TRY + self.restarts() * EVENTS_PER_RESTART + self.jumps();
 
         let population = self.users.as_ref().map_or(open, |users| f64::from(users.population));
         let seconds = (self.duration + self.calm).as_secs_f64();
-        let memory = BYTES_CONSTANT + population * BYTES_PER_USER + seconds * BYTES_PER_SECOND;
+        let memory = BYTES_CONSTANT
+            + population * BYTES_PER_USER
+            + seconds * BYTES_PER_SECOND
+            + self.waiting(visits, tries) * BYTES_PER_WAITING
+            + self.traffic.iter().map(traffic_bytes).sum::<f64>();
         Estimate { events: saturated(events), memory_bytes: saturated(memory) }
     }
 
@@ -111,44 +125,49 @@ impl Scenario {
     }
 
     /// Expected visits of the closed population.
-    fn own_visits(&self) -> f64 {
+    fn own_visits(&self, operational_seconds: f64) -> f64 {
         let visits = self.users.as_ref().and_then(|users| Some((users.population, users.visits.as_ref()?)));
         visits.map_or(0.0, |(population, visits)| {
-            let per_second = f64::from(population) * visits.mean / visits.per.as_secs_f64();
-            per_second * (self.duration.as_secs_f64() + self.multiplied_seconds(Duration::ZERO, self.duration))
+            f64::from(population) * visits.mean / visits.per.as_secs_f64() * operational_seconds
         })
     }
 
-    /// Expected arrivals of [[traffic]].
-    fn open_arrivals(&self) -> f64 {
-        let arrivals = |kind: &TrafficKind| match kind {
-            TrafficKind::Steady { rate_per_second, at, length, .. } => {
-                rate_per_second * (length.as_secs_f64() + self.multiplied_seconds(*at, *at + *length))
-            }
-            TrafficKind::Spike { .. } => 0.0,
-        };
-        self.traffic.iter().map(|traffic| arrivals(&traffic.kind)).sum()
+    /// Retries that the hardened hook has tokens for at the start, in all processes: one costs five tokens or more.
+    fn budgeted_retries(&self) -> f64 {
+        f64::from(self.hook_config().delivery.retry_budget) / 5.0 * f64::from(self.fleet.instances)
     }
 
-    /// Seconds that spikes add to arrivals of `[from, to)`, at most: overlapping ones multiply each other.
-    fn multiplied_seconds(&self, from: Duration, to: Duration) -> f64 {
-        let spikes: Vec<(Duration, Duration, f64)> = self
-            .traffic
-            .iter()
-            .filter_map(|traffic| match traffic.kind {
-                TrafficKind::Spike { at, length, factor } => Some((at.max(from), (at + length).min(to), factor)),
-                TrafficKind::Steady { .. } => None,
-            })
-            .filter(|(start, end, _)| start < end)
-            .collect();
-        let mut edges: Vec<Duration> = spikes.iter().flat_map(|(start, end, _)| [*start, *end]).collect();
-        edges.sort_unstable();
-        let added = |piece: &[Duration]| {
-            let active = spikes.iter().filter(|(start, end, _)| *start <= piece[0] && piece[1] <= *end);
-            let factor: f64 = active.map(|(_, _, factor)| factor).product();
-            piece[1].saturating_sub(piece[0]).as_secs_f64() * (factor - 1.0).max(0.0)
+    /// Visits that may be open at once, were every try to fail at its deadline, and requests that may wait for the service:
+    /// those beyond what it can do during the storm.
+    fn waiting(&self, visits: f64, tries: f64) -> f64 {
+        let Caller { deadline, pause_to, .. } = &self.caller;
+        let storm = self.duration.as_secs_f64();
+        let patience = (*deadline + *pause_to).as_secs_f64() * (1.0 + self.retries_max());
+        let queue = self.upstream.queue.map_or(f64::INFINITY, f64::from);
+        let queued = (tries - self.upstream.capacity_per_second() * storm).clamp(0.0, queue);
+        visits * (patience / storm).min(1.0) + queued
+    }
+
+    /// The most retries of a visit that can be expected, should every try fail at once: as many as the caller allows, as fit
+    /// into the run with a pause before each, and as a caller makes who may leave before each.
+    fn retries_max(&self) -> f64 {
+        let Caller { retries, pause_from, pause_to, give_up, .. } = &self.caller;
+        let allowed = retries.map_or(f64::INFINITY, f64::from);
+        let pause = f64::midpoint(pause_from.as_secs_f64(), pause_to.as_secs_f64());
+        let fitting = (self.duration + self.calm).as_secs_f64() / pause;
+        let leaving = f64::from(give_up.ppm()) / 1e6;
+        let stayed = (1.0 - leaving) / leaving;
+        allowed.min(fitting).min(stayed)
+    }
+
+    /// Jumps of strobing clocks.
+    fn jumps(&self) -> f64 {
+        let jumps = |fault: &Fault| {
+            let FaultKind::ClockStrobe { period, .. } = fault.kind else { return 0.0 };
+            let times = fault.every.map_or(1.0, |every| self.duration.as_secs_f64() / every.as_secs_f64());
+            times * fault.length.as_secs_f64() / period.as_secs_f64()
         };
-        edges.windows(2).map(added).sum()
+        self.faults.iter().map(jumps).sum()
     }
 
     /// Restarts of single instances, scheduled and by faults.
@@ -161,6 +180,20 @@ impl Scenario {
     }
 }
 
+/// What a traffic keeps in memory beside its users.
+fn traffic_bytes(traffic: &Traffic) -> f64 {
+    let Selection { returning, recent, .. } = traffic.selection;
+    let kept = if returning == Probability::ZERO { 0.0 } else { f64::from(recent) * BYTES_PER_RECENT };
+    kept + match &traffic.kind {
+        TrafficKind::Trace { trace, .. } => trace.intervals().len() as f64 * BYTES_PER_INTERVAL,
+        TrafficKind::Burst { every, length, .. } => length.as_secs_f64() / every.as_secs_f64() * BYTES_PER_BURST,
+        TrafficKind::Steady { .. }
+        | TrafficKind::Ramp { .. }
+        | TrafficKind::Diurnal { .. }
+        | TrafficKind::Spike { .. } => 0.0,
+    }
+}
+
 /// A count that is too large to count is the largest.
 #[expect(
     clippy::cast_possible_truncation,
@@ -168,5 +201,6 @@ impl Scenario {
     reason = "`as` saturates, and no estimate is negative"
 )]
 fn saturated(count: f64) -> u64 {
-    count.ceil() as u64
+    // Rounding of a float is not one event more.
+    (count * (1.0 - 1e-12)).ceil() as u64
 }

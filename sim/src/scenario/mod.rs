@@ -5,12 +5,18 @@
 
 mod decode;
 mod delivery;
+pub mod form;
 mod limits;
+mod placement;
 mod problem;
+mod trace;
+mod traffic;
 
-pub use decode::{decode, decode_experiment};
+pub use decode::{Attached, decode, decode_experiment, decode_with_files, fault_kinds, format};
 pub use limits::{Estimate, LimitError, Limits};
 pub use problem::{PROBLEMS_MAX, Problem, ScenarioError};
+pub use trace::{Interval, Trace};
+pub use traffic::{Popularity, Rhythm, Selection, Spacing, Traffic, TrafficKind};
 
 use std::time::Duration;
 
@@ -26,7 +32,7 @@ use crate::metrics::Metric;
 pub struct Scenario {
     /// The file's name without folder and ending; names the scenario in records.
     pub name: String,
-    /// SHA-256 of the file's bytes.
+    /// SHA-256 of the file's bytes; with traces, SHA-256 of that and of each trace's own, in file order.
     pub digest: [u8; 32],
     /// `title`.
     pub title: String,
@@ -44,6 +50,8 @@ pub struct Scenario {
     pub hooks: Vec<HookKind>,
     /// `judge`: hooks whose invariants are enforced; default all of `hooks` but `original` and `published`.
     pub judge: Vec<HookKind>,
+    /// `excuse`: whom the judgement leaves out, by what has befallen them; default nobody.
+    pub excuses: Vec<Excuse>,
     /// `[experiment]`, validated.
     pub experiment: Experiment,
     /// `true-lift` of `[experiment]`: a user's outcome is 1 + this (if an effect is held) + N(0, 1); default 0.
@@ -104,9 +112,40 @@ impl HookKind {
         }
     }
 
+    /// Whether it keeps its grants in a store, and so can be held to what the store has answered.
+    pub const fn keeps_store(self) -> bool {
+        match self {
+            Self::Original | Self::Published => false,
+            Self::Hardened => true,
+        }
+    }
+
     /// The kind of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// What may excuse the hook from what it owes a user. Only a scenario that says so excuses, and the record counts whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Excuse {
+    /// `false-ack`: the service said yes to a request for the user and did nothing, which no hook can know.
+    FalseAck,
+    /// `lost-exposure`: the store lost the record of the user's exposure after it had acknowledged it, and the user has not
+    /// been exposed again since, so that nobody knows of the promise.
+    LostExposure,
+}
+
+impl Excuse {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::FalseAck, Self::LostExposure];
+
+    /// The name in scenario files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FalseAck => "false-ack",
+            Self::LostExposure => "lost-exposure",
+        }
     }
 }
 
@@ -169,49 +208,6 @@ pub struct Visits {
     pub per: Duration,
     /// Shape of the Gamma distribution of the rates; default infinite (all users alike).
     pub shape: Option<f64>,
-}
-
-/// One `[[traffic]]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Traffic {
-    /// Unique name; default `traffic-N`.
-    pub name: String,
-    /// What it does.
-    pub kind: TrafficKind,
-}
-
-/// What a traffic does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TrafficKind {
-    /// Arrivals at a constant rate during `[at, at + for)`; default the whole storm.
-    Steady {
-        /// Arrivals a second.
-        rate_per_second: f64,
-        /// Poisson or evenly spaced.
-        spacing: Spacing,
-        /// Start.
-        at: Duration,
-        /// Length.
-        length: Duration,
-    },
-    /// Multiplies the sum of all other arrivals.
-    Spike {
-        /// Start.
-        at: Duration,
-        /// Length.
-        length: Duration,
-        /// Factor, 0 or more.
-        factor: f64,
-    },
-}
-
-/// Spacing of open arrivals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spacing {
-    /// A Poisson process.
-    Poisson,
-    /// A metronome.
-    Even,
 }
 
 /// `[caller]`: the web tier that calls the hook and retries.
@@ -390,8 +386,10 @@ pub struct Fault {
     pub name: String,
     /// What happens.
     pub kind: FaultKind,
-    /// First start; with `every` alone, `every`.
+    /// First start; with `every` alone, `every`. Zero if the seed decides.
     pub at: Duration,
+    /// Who decides when it starts first.
+    pub placement: Placement,
     /// `for`; zero for a point fault, and for a crash with `when` that may hit until the storm's end.
     pub length: Duration,
     /// Repeats at `at + k · every` while that lies within the storm.
@@ -402,11 +400,30 @@ pub struct Fault {
     pub on: Targets,
 }
 
+/// Who decides when a fault starts first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// The file.
+    Fixed,
+    /// The seed: `at = "random"`. See [`Scenario::placed`].
+    Random,
+}
+
 impl Fault {
-    /// When it starts, repetitions included, in a storm that lasts `duration`.
+    /// When it starts, repetitions included, in a storm that lasts `duration`: as long as it ends within the storm.
     pub fn starts(&self, duration: Duration) -> impl Iterator<Item = Duration> {
         let repeated = std::iter::successors(Some(self.at), move |at| Some(*at + self.every?));
-        repeated.take_while(move |at| *at < duration)
+        repeated.take_while(move |at| *at < duration && *at + self.lasts() <= duration)
+    }
+
+    /// The stretches it stands for in `during`. What happens at a point in time lasts: a crash until its downtime is over,
+    /// anything else until it happens again or the storm ends.
+    pub fn stretches(&self, duration: Duration) -> Vec<(Duration, Duration)> {
+        let starts: Vec<Duration> = self.starts(duration).collect();
+        let next = starts.iter().skip(1).copied().chain([duration]);
+        let lasts = self.lasts();
+        let end = |start: Duration, next: Duration| if lasts.is_zero() { next } else { (start + lasts).min(duration) };
+        starts.iter().zip(next).map(|(start, next)| (*start, end(*start, next))).collect()
     }
 
     /// How long it lasts from each start: a crash until its downtime is over, anything else for its `for`.
@@ -470,6 +487,8 @@ pub enum OutageMode {
     Refused,
     /// Every request gets 503.
     Unavailable,
+    /// Every request gets 401: our credentials are not accepted.
+    Unauthorised,
     /// Connections are accepted and never answered.
     Hang,
 }

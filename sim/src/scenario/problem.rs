@@ -24,9 +24,11 @@ const EXCERPT_START_MAX: usize = 1_000;
 const EXCERPT_BEFORE: usize = 100;
 const EXCERPT_AFTER: usize = 200;
 
-/// One thing that is wrong with a scenario file.
+/// One thing that is wrong with a scenario file or with a file that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// The path of the file, as it is shown.
+    pub path: String,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -70,8 +72,19 @@ impl ScenarioError {
     pub(super) fn new(path: &str, source: &str, findings: BTreeSet<Finding>, omitted_count: usize) -> Self {
         let omitted_count = omitted_count + findings.len().saturating_sub(PROBLEMS_MAX);
         let lines = Lines::new(source);
-        let problems = findings.into_iter().take(PROBLEMS_MAX).map(|finding| lines.locate(finding)).collect();
+        let problems = findings.into_iter().take(PROBLEMS_MAX).map(|finding| lines.locate(path, finding)).collect();
         Self { path: path.to_owned(), problems, omitted_count }
+    }
+
+    /// Adds what is wrong with files that the file names. The cap is one for all.
+    pub(super) fn with_files(mut self, in_files: Vec<Self>) -> Self {
+        for error in in_files {
+            self.problems.extend(error.problems);
+            self.omitted_count += error.omitted_count;
+        }
+        self.omitted_count += self.problems.len().saturating_sub(PROBLEMS_MAX);
+        self.problems.truncate(PROBLEMS_MAX);
+        self
     }
 
     /// The file's path as it was given to [`decode`](super::decode).
@@ -79,7 +92,7 @@ impl ScenarioError {
         &self.path
     }
 
-    /// The problems in file order, at most [`PROBLEMS_MAX`].
+    /// The problems in file order, those of files that the file names last; at most [`PROBLEMS_MAX`].
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -92,7 +105,7 @@ impl ScenarioError {
     /// Every problem with its position, source line and remedy, in terminal colours if `color`.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        let render = |problem: &Problem| renderer.render(&[problem.group(&self.path)]).trim_end().to_owned();
+        let render = |problem: &Problem| renderer.render(&[problem.group()]).trim_end().to_owned();
         let mut parts: Vec<_> = self.problems.iter().map(render).collect();
         if self.omitted_count > 0 {
             parts.push(format!("… and {} more", self.omitted_count));
@@ -110,7 +123,8 @@ impl fmt::Display for ScenarioError {
 impl std::error::Error for ScenarioError {}
 
 impl Problem {
-    fn group<'a>(&'a self, path: &'a str) -> Group<'a> {
+    fn group(&self) -> Group<'_> {
+        let path = self.path.as_str();
         let mark = AnnotationKind::Primary.span(self.excerpt.mark.clone());
         let snippet = Snippet::source(self.excerpt.text.as_str()).line_start(self.line).annotation(mark);
         let title = Group::with_title(Level::ERROR.primary_title(self.message.as_str()));
@@ -142,7 +156,7 @@ impl<'s> Lines<'s> {
     }
 
     /// Turns the byte range of a finding into line, column and an excerpt of that line.
-    fn locate(&self, finding: Finding) -> Problem {
+    fn locate(&self, path: &str, finding: Finding) -> Problem {
         let start = boundary(self.source, finding.start);
         let index = self.index(start);
         let line_start = self.starts[index];
@@ -155,6 +169,7 @@ impl<'s> Lines<'s> {
         let to = boundary(line, mark_start + EXCERPT_AFTER);
         let mark = mark_start - from..mark_end.min(to) - from;
         Problem {
+            path: path.to_owned(),
             line: index + 1,
             column: line[..mark_start].chars().count() + 1,
             message: finding.message,

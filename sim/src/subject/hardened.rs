@@ -8,22 +8,23 @@ use hookproof_core::delivery::AttemptId;
 use hookproof_core::hook::{self, Hook, HookConfig, HookConfigError};
 use hookproof_core::identity::UserHandle;
 use hookproof_core::lineage::Lineage;
+use hookproof_core::store::Command;
 use hookproof_core::time::Instant;
 
 use super::{Call, Input, Output, Shown};
 use crate::network::Patience;
 use crate::users::NameBuffer;
 
-/// The token of the one timer a hook has.
-const TIMER: u64 = 0;
-
 /// One process.
 #[derive(Clone, Debug)]
 pub struct Hardened {
     hook: Hook,
     lineage: Lineage,
-    /// The deadline that the world was told.
+    /// With a request, by the configuration.
+    patience: Patience,
+    /// The deadline that the world was told last, and that timer's token; earlier timers are nobody's.
     timer_at: Instant,
+    timer: u64,
     recorded: Option<Vec<Recorded>>,
 }
 
@@ -44,8 +45,10 @@ impl Hardened {
     /// # Errors
     /// Settings that do not fit together.
     pub fn new(lineage: Lineage, config: HookConfig) -> Result<Self, HookConfigError> {
+        let patience =
+            Patience::Total { connect: config.delivery.connect_timeout, attempt: config.delivery.attempt_timeout };
         let hook = Hook::new(lineage.clone(), config)?;
-        Ok(Self { hook, lineage, timer_at: Instant::MAX, recorded: None })
+        Ok(Self { hook, lineage, patience, timer_at: Instant::MAX, timer: 0, recorded: None })
     }
 
     /// Records inputs and outputs from here on.
@@ -63,8 +66,15 @@ impl Hardened {
         self.recorded.as_deref().unwrap_or_default()
     }
 
+    pub(super) fn reuse(&mut self, emptied: Vec<Command>) {
+        self.hook.reuse(emptied);
+    }
+
     pub(super) fn handle(&mut self, mono: Instant, input: Input, outputs: &mut Vec<Output>) {
-        if let Input::Timer { .. } = input {
+        if let Input::Timer { token } = input {
+            if token != self.timer {
+                return;
+            }
             self.timer_at = Instant::MAX;
         }
         if let Some(recorded) = &mut self.recorded {
@@ -75,17 +85,18 @@ impl Hardened {
             if let Some(entry) = self.recorded.as_mut().and_then(|recorded| recorded.last_mut()) {
                 entry.outputs.push(output.clone());
             }
-            outputs.push(translate(output));
+            outputs.push(translate(output, self.patience));
         }
         if let Some(at) = self.hook.next_deadline(mono).filter(|at| *at < self.timer_at) {
             self.timer_at = at;
-            outputs.push(Output::SetTimer { at, token: TIMER });
+            self.timer += 1;
+            outputs.push(Output::SetTimer { at, token: self.timer });
         }
     }
 }
 
 /// One of the core's outputs in the world's words.
-fn translate(output: hook::Output) -> Output {
+fn translate(output: hook::Output, patience: Patience) -> Output {
     match output {
         hook::Output::Answer(VisitToken(visit), answer) => Output::Answer { visit, answer: shown(answer) },
         hook::Output::Store(commit) => Output::Store(commit),
@@ -98,7 +109,7 @@ fn translate(output: hook::Output) -> Output {
                 user,
                 units: send.request.units,
                 key: Some(*send.request.key.as_bytes()),
-                patience: Patience::Total { connect: send.connect_timeout, attempt: send.attempt_timeout },
+                patience,
                 visit: None,
             })
         }

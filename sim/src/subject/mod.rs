@@ -6,21 +6,23 @@
 mod hardened;
 mod original;
 mod published;
+mod sabotaged;
 
 pub use hardened::{Hardened, Recorded, feed};
 pub use original::Original;
 pub use published::{Interpreter, Published};
+pub use sabotaged::{Sabotaged, configure};
 
 use hookproof_core::audit::AuditEvent;
 use hookproof_core::committer::Commit;
 use hookproof_core::experiment::{Experiment, VariantIndex};
-use hookproof_core::store::Reply;
+use hookproof_core::store::{Command, Reply};
 use hookproof_core::time::{Instant, WallTime};
 use hookproof_core::upstream::{Answer, Ask};
 
 use crate::network::Patience;
 use crate::quota_service::RequestKey;
-use crate::seed::below;
+use crate::seed::{Chance, below};
 
 /// The clocks of the instance a process runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub enum Input {
         /// The user.
         user: u32,
         /// Chance.
-        draws: [u64; 2],
+        chance: Chance,
     },
     /// A request of its ended.
     Answered {
@@ -60,7 +62,7 @@ pub enum Input {
         ticket: hookproof_core::committer::Ticket,
         /// What.
         reply: Reply,
-        /// Chance.
+        /// Chance, for what is tried again; zero with commands that were done.
         draw: u64,
     },
     /// The time it asked for has come.
@@ -180,6 +182,8 @@ pub enum Subject {
     Published(Published),
     /// The real core.
     Hardened(Box<Hardened>),
+    /// The same, broken on purpose.
+    Sabotaged(Box<Sabotaged>),
 }
 
 impl Subject {
@@ -189,6 +193,15 @@ impl Subject {
             Self::Original(subject) => subject.handle(&input, outputs),
             Self::Published(subject) => subject.handle(clocks, &input, outputs),
             Self::Hardened(subject) => subject.handle(clocks.mono, input, outputs),
+            Self::Sabotaged(subject) => subject.handle(clocks, input, outputs),
+        }
+    }
+
+    /// Takes back the emptied buffer of a commit.
+    pub fn reuse(&mut self, emptied: Vec<Command>) {
+        match self {
+            Self::Original(_) | Self::Published(_) | Self::Sabotaged(_) => {}
+            Self::Hardened(subject) => subject.reuse(emptied),
         }
     }
 }

@@ -35,7 +35,7 @@ impl Original {
 
     pub(super) fn handle(&mut self, input: &Input, outputs: &mut Vec<Output>) {
         match *input {
-            Input::Visit { visit, user, draws } => self.on_visit(visit, user, draws[0], outputs),
+            Input::Visit { visit, user, chance } => self.on_visit(visit, user, chance.bits()[0], outputs),
             Input::Answered { token, answer, .. } => self.on_answered(token, answer, outputs),
             Input::Started | Input::Stored { .. } | Input::Timer { .. } => {}
         }

@@ -23,6 +23,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::{Call, Clocks, Input, Log, LogSink, Output, Shown, units, wall_nanos, weighted};
 use crate::network::Patience;
 use crate::quota_service::RequestKey;
+use crate::seed::Chance;
 use crate::slab::{Key, Slab};
 
 /// `stop_after_attempt(3)`.
@@ -79,14 +80,14 @@ impl Published {
 
     pub(super) fn handle(&mut self, clocks: Clocks, input: &Input, outputs: &mut Vec<Output>) {
         match *input {
-            Input::Visit { visit, user, draws } => self.on_visit(clocks, visit, user, draws, outputs),
+            Input::Visit { visit, user, chance } => self.on_visit(clocks, visit, user, chance, outputs),
             Input::Answered { token, answer, .. } => self.on_answered(clocks, token, answer, outputs),
             Input::Timer { token } => self.send(token, outputs),
             Input::Started | Input::Stored { .. } => {}
         }
     }
 
-    fn on_visit(&mut self, clocks: Clocks, visit: u64, user: u32, draws: [u64; 2], outputs: &mut Vec<Output>) {
+    fn on_visit(&mut self, clocks: Clocks, visit: u64, user: u32, chance: Chance, outputs: &mut Vec<Output>) {
         let version = self.experiment.version();
         let hash = self.interpreter.hash(&format!("user-{user}-{version}"));
         let variant = weighted(&self.experiment, hash);
@@ -95,6 +96,7 @@ impl Published {
             outputs.push(Output::Answer { visit, answer: Shown::Variant(variant) });
             return;
         };
+        let draws = chance.bits();
         let mut key = [0; 16];
         key[..8].copy_from_slice(&draws[0].to_le_bytes());
         key[8..].copy_from_slice(&draws[1].to_le_bytes());

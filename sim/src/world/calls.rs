@@ -11,9 +11,10 @@ use std::time::Duration;
 use hookproof_core::time::{Instant, nanos};
 use hookproof_core::upstream::{Answer, Ask, Body, Lost, NotSent};
 
-use super::{Event, World};
+use super::{Event, GIVE_UPS, World, judging};
 use crate::digest::Kind;
 use crate::fault::Class;
+use crate::metrics::acks::RequestName;
 use crate::metrics::reached::Reached;
 use crate::metrics::recorder::EffectSeen;
 use crate::network::ONE_WAY;
@@ -23,7 +24,7 @@ use crate::scenario::{FaultKind, Moment};
 use crate::seed::{self, Concern};
 use crate::slab::Key;
 use crate::subject::{self, Input};
-use crate::users;
+use crate::users::{self, User};
 
 /// A request under way.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +42,6 @@ pub(super) struct Call {
     service: Service,
     /// What a worker does with it, once one has begun.
     work: Work,
-    /// The service says yes and has done nothing.
-    is_false_ack: bool,
 }
 
 /// Who sent a request.
@@ -58,6 +57,11 @@ impl Call {
     /// Whether the client waits.
     pub(super) fn has_client(&self) -> bool {
         self.client == Client::Waits
+    }
+
+    /// How the ledger and the answer name it.
+    fn name(&self) -> RequestName {
+        RequestName { user: self.request.user, number: self.number, key: self.request.key }
     }
 }
 
@@ -105,7 +109,13 @@ impl World<'_> {
             self.oracles.check(Rule::Load1, now, Some(call.user), in_flight <= limit, || {
                 format!("{in_flight} requests in flight, the fleet's limit is {limit}")
             });
+            if in_flight == limit {
+                self.recorder.reach(Reached::SendsAtLimit);
+            }
+        } else if in_flight > limit {
+            self.recorder.reach(Reached::LimitOvertaken);
         }
+        self.judge_sent(now, instance, &call);
         let key = self.calls.insert(Call {
             request: Request { ask: call.ask, user: call.user, units: call.units, key: call.key },
             number,
@@ -118,12 +128,11 @@ impl World<'_> {
             client: Client::Waits,
             service: Service::Works,
             work: Work::Execute,
-            is_false_ack: false,
         });
         self.dispatch(now, key, call.patience.connect());
         // After what the network says, so that a refusal at the very end of the patience is still heard.
         if let Some(limit) = call.patience.limit(now) {
-            self.queue.push(limit, Event::GivesUp(key));
+            self.queue.push_timeout(GIVE_UPS, limit, Event::GivesUp(key));
         }
         if self.crashes_at(now, Moment::Sent, instance, call.user, number) {
             return Sent::Crashed;
@@ -197,6 +206,9 @@ impl World<'_> {
             let answer = Answer::Status { code: 429, body: Body::WellFormed, retry_after: *retry_after };
             return self.reply(now, key, answer);
         }
+        if self.is_touched(Class::QuotaUnauthorised, key) {
+            return self.reply(now, key, well_formed(Status::UNAUTHORISED));
+        }
         let is_unavailable = self.is_touched(Class::QuotaUnavailable, key);
         let refusal = if is_unavailable { Some(Status::UNAVAILABLE) } else { self.quota.refuses(&request) };
         if let Some(status) = refusal {
@@ -255,11 +267,8 @@ impl World<'_> {
         let held = self.quota.base().saturating_add(self.recorder.user(call.request.user).granted_units);
         let finished = self.quota.finish(now, Served { request: &call.request, work: call.work, held, mishap });
         self.account(now, &call, finished);
-        if mishap == Mishap::FalseAck
-            && !finished.is_replay
-            && let Some(call) = self.calls.get_mut(key)
-        {
-            call.is_false_ack = true;
+        if mishap == Mishap::FalseAck && !finished.is_replay {
+            self.recorder.user_mut(call.request.user).set(User::DECEIVED);
         }
         self.answer_served(now, key, finished);
         if finished.effect.is_some() && self.is_alive(call.instance, call.process) {
@@ -299,7 +308,7 @@ impl World<'_> {
         }
         let Some(units) = finished.effect else { return };
         let is_wanted = call.client == Client::Waits && call.visit.is_none_or(|visit| self.is_waiting(visit));
-        self.recorder.effect(now, EffectSeen { user, units, sent_at: call.sent_at, is_wanted });
+        self.recorder.effect(now, EffectSeen { request: call.name(), units, sent_at: call.sent_at, is_wanted });
         self.digest.event(Kind::Effect, now, u64::from(user), u64::from(units));
         let record = *self.recorder.user(user);
         self.oracles.check(Rule::Grant1, now, Some(user), record.effects <= 1, || {
@@ -376,7 +385,8 @@ impl World<'_> {
     fn client_done(&mut self, now: Instant, key: Key, answer: Answer) {
         let Some(call) = self.calls.get_mut(key) else { return };
         call.client = Client::Gone;
-        let Call { request, number, instance, token, is_false_ack, .. } = *call;
+        let Call { request, number, instance, token, sent_at, .. } = *call;
+        let name = call.name();
         if call.service != Service::Works {
             self.calls.remove(key);
         }
@@ -387,9 +397,11 @@ impl World<'_> {
         if request.ask == Ask::Read {
             self.note_read(answer);
         }
-        if is_false_ack && matches!(answer, Answer::Status { code: 200..=299, .. }) {
-            self.recorder.false_ack(now);
+        if request.ask == Ask::Apply && matches!(answer, Answer::Status { code: 200..=299, .. }) {
+            self.recorder.acknowledged(now, name);
         }
+        let attempt = judging::Attempt { ask: request.ask, user: request.user, sent_at };
+        self.note_answer(now, instance, attempt, answer);
         let [draw, _] = self.draws.draw(Concern::Answer, user, number);
         self.feed(now, instance, Input::Answered { token, answer, draw });
     }
@@ -416,15 +428,19 @@ impl World<'_> {
             self.outcomes += 1;
             if let Some(call) = self.calls.get_mut(key) {
                 call.client = Client::Gone;
+                let attempt =
+                    judging::Attempt { ask: call.request.ask, user: call.request.user, sent_at: call.sent_at };
                 if call.service != Service::Works {
                     self.calls.remove(key);
                 }
+                self.note_orphan(attempt);
             }
         }
     }
 
+    #[inline]
     fn is_touched(&mut self, class: Class, key: Key) -> bool {
-        self.touch(class, key).is_some()
+        self.faults.is_active(class) && self.touch(class, key).is_some()
     }
 
     /// The fault of `class` that touches a request, if one does.

@@ -5,9 +5,11 @@ use std::time::Duration;
 use hookproof_core::time::Instant;
 
 use super::{Event, World};
+use crate::clock::Clock;
 use crate::metrics::reached::Reached;
 use crate::scenario::{ClockShift, FaultKind, RestartMode, Target};
 use crate::store::{Failover, ReadOnly};
+use crate::users::User;
 
 /// The fleet's own schedule as the cause of a restart.
 const FLEET: u32 = u32::MAX;
@@ -25,6 +27,22 @@ struct Roll {
 /// Names a fault's start in draws, in the 56 bits they have: the time in units of 256 ns.
 const fn start_name(now: Instant) -> u64 {
     now.as_nanos() >> 8
+}
+
+/// A strobe that is on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strobe {
+    until: Instant,
+    side: Side,
+}
+
+/// Where the clocks of a strobe are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// Where they were before.
+    Home,
+    /// Shifted.
+    Away,
 }
 
 /// Which edge of a fault's stretch.
@@ -123,6 +141,11 @@ impl World<'_> {
             | FaultKind::ClockDrift { .. }
             | FaultKind::ClockStep { .. }
             | FaultKind::ClockFreeze => self.change_clocks(now, index, &fault.kind, Edge::Start),
+            FaultKind::ClockStrobe { period, .. } => {
+                self.change_clocks(now, index, &fault.kind, Edge::Start);
+                self.strobes.insert(index, Strobe { until: now + fault.length, side: Side::Away });
+                self.schedule_strobe(now + period, index);
+            }
             FaultKind::ProcessCrash { downtime, when: None } => self.crash_targets(now, index, downtime),
             FaultKind::ProcessPause { when: None } => self.pause_targets(now, index),
             FaultKind::ProcessRollingRestart { downtime } => self.roll_fault(now, index, downtime),
@@ -136,7 +159,11 @@ impl World<'_> {
                 let failover = if silent { Failover::Silent } else { Failover::Announced };
                 self.recorder.reach(Reached::Failovers);
                 self.overtaken(now);
-                self.store.fail_over(now, lost, failover);
+                self.note_failover(now);
+                for user in self.store.fail_over(now, lost, failover) {
+                    self.recorder.user_mut(user).set(User::FORGOTTEN);
+                    self.judging.claims.forgotten(user);
+                }
             }
             FaultKind::StoreReadOnly | FaultKind::StoreFull if self.happens(now, index) => {
                 self.store_read_only.insert(index);
@@ -152,6 +179,12 @@ impl World<'_> {
         match self.faults.fault(index).kind.clone() {
             kind @ (FaultKind::ClockOffset { .. } | FaultKind::ClockDrift { .. } | FaultKind::ClockFreeze) => {
                 self.change_clocks(now, index, &kind, Edge::End);
+            }
+            kind @ FaultKind::ClockStrobe { .. } => {
+                if self.strobes.remove(&index).is_some_and(|strobe| strobe.side == Side::Away) {
+                    self.change_clocks(now, index, &kind, Edge::End);
+                }
+                self.moved_clocks.retain(|(fault, _)| *fault != index);
             }
             FaultKind::ProcessPause { when: None } => {
                 for instance in self.target_instances(index) {
@@ -204,8 +237,45 @@ impl World<'_> {
         if is_hit {
             self.moved_clocks.insert((index, target));
             self.recorder.reach(Reached::ClockChanges);
+            let is_drift = matches!(self.faults.fault(index).kind, FaultKind::ClockDrift { .. });
+            if matches!(target, Target::Instance(_)) && !is_drift {
+                self.recorder.reach(Reached::WallClockChanges);
+            }
         }
         is_hit
+    }
+
+    /// The next jump of a strobe, if it comes before the strobe ends.
+    fn schedule_strobe(&mut self, at: Instant, index: usize) {
+        if self.strobes.get(&index).is_some_and(|strobe| at < strobe.until) {
+            let index = u32::try_from(index).expect("a scenario file holds fewer than 2^32 faults");
+            self.queue.push(at, Event::Strobes(index));
+        }
+    }
+
+    /// The clocks that a strobe has taken jump to its other side.
+    pub(super) fn on_strobes(&mut self, now: Instant, index: usize) {
+        let FaultKind::ClockStrobe { by, period } = self.faults.fault(index).kind else { return };
+        let Some(strobe) = self.strobes.get_mut(&index) else { return };
+        let (side, jump) = match strobe.side {
+            Side::Home => (Side::Away, by),
+            Side::Away => (Side::Home, by.reversed()),
+        };
+        strobe.side = side;
+        let taken = self.moved_clocks.range((index, Target::Instance(0))..=(index, Target::Quota));
+        let taken: Vec<Target> = taken.map(|(_, target)| *target).collect();
+        for target in taken {
+            self.clock(target).step(now, jump);
+        }
+        self.schedule_strobe(now + period, index);
+    }
+
+    fn clock(&mut self, target: Target) -> &mut Clock {
+        match target {
+            Target::Instance(instance) => &mut self.instances[usize::from(instance)].clock,
+            Target::Store => &mut self.store.clock.clock,
+            Target::Quota => &mut self.quota.clock,
+        }
     }
 
     fn change_clocks(&mut self, now: Instant, index: usize, kind: &FaultKind, edge: Edge) {
@@ -218,20 +288,137 @@ impl World<'_> {
             if !is_due {
                 continue;
             }
-            let clock = match target {
-                Target::Instance(instance) => &mut self.instances[usize::from(instance)].clock,
-                Target::Store => &mut self.store.clock.clock,
-                Target::Quota => &mut self.quota.clock,
-            };
+            let clock = self.clock(target);
             match (kind, edge) {
-                (FaultKind::ClockOffset { by } | FaultKind::ClockStep { by }, Edge::Start) => clock.step(now, *by),
-                (FaultKind::ClockOffset { by }, Edge::End) => clock.step(now, ClockShift::reversed(*by)),
+                (
+                    FaultKind::ClockOffset { by } | FaultKind::ClockStep { by } | FaultKind::ClockStrobe { by, .. },
+                    Edge::Start,
+                ) => clock.step(now, *by),
+                (FaultKind::ClockOffset { by } | FaultKind::ClockStrobe { by, .. }, Edge::End) => {
+                    clock.step(now, ClockShift::reversed(*by));
+                }
                 (FaultKind::ClockDrift { ppm }, Edge::Start) => clock.drift(now, *ppm),
                 (FaultKind::ClockDrift { ppm }, Edge::End) => clock.drift(now, -*ppm),
                 (FaultKind::ClockFreeze, Edge::Start) => clock.freeze(now),
                 (FaultKind::ClockFreeze, Edge::End) => clock.thaw(now),
                 _ => {}
             }
+            if let (FaultKind::ClockDrift { .. }, Target::Instance(instance)) = (kind, target) {
+                self.reset_timers(now, instance);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookproof_core::protection::Protections;
+    use hookproof_core::time::WallTime;
+
+    use super::*;
+    use crate::Setting;
+    use crate::scenario::{HookKind, Scenario, Span, decode};
+    use crate::world::Recording;
+
+    fn scenario(faults: &str) -> Scenario {
+        let source = format!(
+            r#"
+            schema = 1
+            title = "Clocks"
+            duration = "60s"
+            [experiment]
+            id = "clocks"
+            [[experiment.variant]]
+            name = "control"
+            weight = 1
+            [[experiment.variant]]
+            name = "extra"
+            weight = 1
+            grant = 25
+            [users]
+            population = 20
+            visits = {{ mean = 3, per = "1m" }}
+            [fleet]
+            instances = 2
+            {faults}
+            "#
+        );
+        decode("clocks", "clocks.toml", source.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn world(scenario: &Scenario) -> World<'_> {
+        let setting = Setting {
+            hook: HookKind::Hardened,
+            protections: Protections::ALL,
+            sabotage: None,
+            recording: Recording::Off,
+            seed: 1,
+        };
+        let span = Span { name: "run".into(), stretches: vec![(Duration::ZERO, scenario.duration)], fault: None };
+        let mut world = World::new(scenario, setting, vec![span]);
+        world.begin();
+        world
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    /// Lets everything happen that is due until then; the end of a storm, which does nothing here, marks the place.
+    fn run_until(world: &mut World<'_>, until: Instant) {
+        world.queue.push(until, Event::StormEnds);
+        while let Some((at, event)) = world.next_event() {
+            world.handle(at, event);
+            if at == until && matches!(event, Event::StormEnds) {
+                return;
+            }
+        }
+    }
+
+    /// By how much a clock is ahead of the truth, in milliseconds.
+    fn ahead_ms(world: &mut World<'_>, target: Target, now: Instant) -> i64 {
+        let truth = world.scenario.start + now.since(Instant::ORIGIN);
+        let ms = |wall: WallTime| i64::try_from(wall.as_unix_nanos() / 1_000_000).expect("before the year 292 million");
+        ms(world.clock(target).wall(now)) - ms(truth)
+    }
+
+    #[test]
+    fn a_strobe_jumps_to_and_fro_and_comes_home_for_every_target() {
+        for (on, target) in [("app-1", Target::Instance(0)), ("store", Target::Store), ("quota", Target::Quota)] {
+            let scenario = scenario(&format!(
+                "[[fault]]\nkind = \"clock.strobe\"\nat = \"10s\"\nfor = \"5s\"\nby = \"-30s\"\nperiod = \"2s\"\n\
+                 every = \"20s\"\non = [\"{on}\"]\n"
+            ));
+            let mut world = world(&scenario);
+            let mut seen = Vec::new();
+            for ms in [9_500, 10_500, 12_500, 14_500, 15_500, 29_500, 30_500, 32_500, 35_500] {
+                run_until(&mut world, at(ms));
+                seen.push(ahead_ms(&mut world, target, at(ms)) / 1_000);
+                assert_eq!(ahead_ms(&mut world, Target::Instance(1), at(ms)), 0, "nobody else is touched");
+            }
+            assert_eq!(seen, [0, -30, 0, -30, 0, 0, -30, 0, 0], "{on}");
+            let account = world.faults.accounts().remove(0);
+            assert_eq!((account.opportunities, account.effects), (2, 2), "one for each start");
+        }
+    }
+
+    /// The machine restarts, and its wall clock is an hour back when the process comes up: the process has lost its memory, the
+    /// machine keeps its clock, and the monotonic clock goes on.
+    #[test]
+    fn a_restart_into_the_past_keeps_the_clock_and_loses_the_process() {
+        let scenario = scenario(
+            "[[fault]]\nkind = \"process.crash\"\nat = \"20s\"\ndowntime = \"2s\"\non = [\"app-1\"]\n\
+             [[fault]]\nkind = \"clock.step\"\nat = \"21s\"\nby = \"-1h\"\non = [\"app-1\"]\n",
+        );
+        let mut world = world(&scenario);
+        run_until(&mut world, at(19_999));
+        let before = world.process_of(0);
+        run_until(&mut world, at(21_500));
+        assert!(!world.is_up(0), "it is down");
+        run_until(&mut world, at(23_000));
+        assert!(world.is_up(0) && world.process_of(0) == before + 1, "another process");
+        assert_eq!(ahead_ms(&mut world, Target::Instance(0), at(23_000)), -3_600_000);
+        assert_eq!(world.clock(Target::Instance(0)).mono(at(23_000)), at(23_000));
+        assert_eq!(ahead_ms(&mut world, Target::Instance(1), at(23_000)), 0);
     }
 }

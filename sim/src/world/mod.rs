@@ -9,13 +9,17 @@
 //! | `calls`     | requests to the quota service and their answers                     |
 //! | `processes` | starts, crashes, pauses, restarts, roll-outs; inputs and outputs    |
 //! | `faulting`  | faults switching on and off                                         |
+//! | `judging`   | what the invariants need to know beside the events                  |
+//! | `books`     | what is judged when the run is over                                 |
 
+mod books;
 mod calls;
 mod faulting;
+mod judging;
 mod processes;
 mod visits;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,16 +30,21 @@ use hookproof_core::time::Instant;
 use hookproof_core::upstream::Capability;
 
 use self::calls::Call;
+use self::faulting::Strobe;
+use self::judging::Judging;
 use self::processes::Instance;
 use self::visits::{OpenProcess, Visit};
 use crate::digest::Digest;
 use crate::engine::EventQueue;
 use crate::fault::{self, Faults};
 use crate::metrics::allocation::Entitlements;
+use crate::metrics::lift::Outcomes;
+use crate::metrics::reached::Reached;
 use crate::metrics::recorder::{Recorder, Recovery};
 use crate::oracle::{Oracles, Rule};
 use crate::quota_service::QuotaService;
-use crate::scenario::{FaultKind, HookKind, Scenario, Span, Target};
+use crate::sabotage::Sabotage;
+use crate::scenario::{Excuse, FaultKind, HookKind, Scenario, Span, Target};
 use crate::seed::Draws;
 use crate::slab::{Key, Slab};
 use crate::store::SimStore;
@@ -46,6 +55,11 @@ use crate::users::User;
 /// How often progress is told, in events.
 const PROGRESS_EVERY: u64 = 1 << 16;
 
+/// The queue's lane of callers' deadlines.
+const DEADLINES: usize = 0;
+/// The queue's lane of clients' patience.
+const GIVE_UPS: usize = 1;
+
 /// What is to be run beside the scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -53,6 +67,8 @@ pub struct Setting {
     pub hook: HookKind,
     /// The protections of the hardened hook that are on.
     pub protections: Protections,
+    /// What is broken about the hardened hook, if anything.
+    pub sabotage: Option<Sabotage>,
     /// Whether processes of the hardened hook record their inputs.
     pub recording: Recording,
     /// The seed.
@@ -66,6 +82,17 @@ pub enum Recording {
     On,
     /// They do not.
     Off,
+    /// They do not, and the run has no digest: for the benchmark that tells what a digest costs.
+    Nothing,
+}
+
+/// What processes are shown for UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Walls {
+    /// What the instance's wall clock shows.
+    AsTheyAre,
+    /// The true time.
+    True,
 }
 
 /// What happens next.
@@ -103,8 +130,12 @@ enum Event {
     GoesDown { instance: u16, fault: u32 },
     /// An instance comes back.
     ComesUp(u16),
+    /// A strobing clock jumps again.
+    Strobes(u32),
     /// A pause that began at a moment of a request ends.
     Resumes { instance: u16, fault: u32 },
+    /// The last fault or spike ends.
+    TriggerEnds,
     /// A named stretch ends.
     StretchEnds(u16),
     /// The storm ends.
@@ -167,14 +198,20 @@ pub(crate) struct World<'s> {
     capacity: f64,
     store: SimStore,
     faults: Faults,
+    /// Whether a fault of the scenario makes clocks drift.
+    clocks_drift: bool,
     /// Clocks that a fault has moved, with the fault.
     moved_clocks: BTreeSet<(usize, Target)>,
+    /// The strobes that are on.
+    strobes: BTreeMap<usize, Strobe>,
     /// The faults that keep the store down.
     store_outages: BTreeSet<usize>,
     /// The faults that let it only read.
     store_read_only: BTreeSet<usize>,
     recorder: Recorder,
     oracles: Oracles,
+    judging: Judging,
+    walls: Walls,
     digest: Digest,
     outputs: Vec<Output>,
     recordings: Vec<Recordings>,
@@ -192,11 +229,13 @@ impl<'s> World<'s> {
         let versions = versions(scenario);
         let entitlements = Entitlements::new(versions.iter().map(Arc::as_ref));
         let mut recorder = Recorder::new(scenario, entitlements, spans, recovery);
+        recorder.outcomes = Outcomes::new(scenario.true_lift, draws);
         recorder.users = vec![User::NEW; arrivals.population() as usize];
         if setting.hook.claims_specified_hash() {
-            recorder.mismatches = Some(0);
+            recorder.mismatches = Some(BTreeSet::new());
         }
-        let instance = |_| Instance::new(scenario.start);
+        let judging = Judging::new(scenario);
+        let instance = |_| Instance::new(scenario.start, judging.bucket());
         Self {
             scenario,
             setting,
@@ -217,18 +256,28 @@ impl<'s> World<'s> {
             capacity: scenario.upstream.capacity_per_second(),
             store: SimStore::new(scenario),
             faults: Faults::new(scenario, draws),
+            clocks_drift: scenario.faults.iter().any(|fault| matches!(fault.kind, FaultKind::ClockDrift { .. })),
             moved_clocks: BTreeSet::new(),
+            strobes: BTreeMap::new(),
             store_outages: BTreeSet::new(),
             store_read_only: BTreeSet::new(),
             recorder,
             oracles: Oracles::default(),
-            digest: Digest::default(),
+            judging,
+            walls: Walls::AsTheyAre,
+            digest: if setting.recording == Recording::Nothing { Digest::off() } else { Digest::default() },
             outputs: Vec::new(),
             recordings: Vec::new(),
             hook_calls: 0,
             events: 0,
             backlog_at_storm_end: 0,
         }
+    }
+
+    /// The same world, but that every process is shown the true time for UTC: what `TIME-1` compares a run with.
+    pub fn with_true_walls(mut self) -> Self {
+        self.walls = Walls::True;
+        self
     }
 
     /// Runs storm and calm to their end.
@@ -269,7 +318,9 @@ impl<'s> World<'s> {
             | Event::FleetRestarts
             | Event::GoesDown { .. }
             | Event::ComesUp(_)
+            | Event::Strobes(_)
             | Event::Resumes { .. }
+            | Event::TriggerEnds
             | Event::StretchEnds(_)
             | Event::StormEnds => true,
         })
@@ -282,6 +333,9 @@ impl<'s> World<'s> {
             if let (Some((_, to)), Ok(index)) = (stretch.span.stretches.last(), u16::try_from(index)) {
                 self.queue.push(Instant::ORIGIN + *to, Event::StretchEnds(index));
             }
+        }
+        if let Some(end) = last_trigger_end(self.scenario).filter(|end| *end < self.scenario.duration) {
+            self.queue.push(Instant::ORIGIN + end, Event::TriggerEnds);
         }
         self.queue.push(Instant::ORIGIN + self.scenario.duration, Event::StormEnds);
         for instance in 0..self.scenario.fleet.instances {
@@ -308,7 +362,9 @@ impl<'s> World<'s> {
             Event::FleetRestarts => self.on_fleet_restarts(now),
             Event::GoesDown { instance, fault } => self.on_goes_down(now, instance, fault),
             Event::ComesUp(instance) => self.start_process(now, instance),
+            Event::Strobes(index) => self.on_strobes(now, index as usize),
             Event::Resumes { instance, fault } => self.resume(now, instance, fault as usize),
+            Event::TriggerEnds => self.note_trigger_end(),
             Event::StretchEnds(index) => self.recorder.stretch_ended(usize::from(index), self.scenario),
             // What a hook has sent and what it still holds overlap: the larger one is what is left to do.
             Event::StormEnds => self.backlog_at_storm_end = self.quota.queued().max(self.store_backlog()),
@@ -329,7 +385,8 @@ impl<'s> World<'s> {
     }
 
     fn finish(mut self, end: Instant) -> Finished {
-        self.recorder.overload.set(end, false);
+        self.end_visits(end);
+        self.recorder.ended(end);
         for index in 0..self.recorder.stretches.len() {
             // Stretches that end with the run have had no event of their own.
             if self.recorder.stretches[index].allocation.is_none() {
@@ -340,6 +397,7 @@ impl<'s> World<'s> {
             self.keep_recording(instance);
         }
         self.judge_the_end(end);
+        self.judge_books(end);
         Finished {
             recorder: self.recorder,
             oracles: self.oracles,
@@ -360,13 +418,17 @@ impl<'s> World<'s> {
         });
         let needed = self.backlog_at_storm_end as f64 / self.capacity;
         let calm = self.scenario.calm.as_secs_f64();
-        let mut undecided = 0;
+        let (mut undecided, mut excused) = (0, 0);
         for (user, index) in self.recorder.users.iter().zip(0..) {
             let is_entitled = self.recorder.entitlements.of_user(user).is_some();
             if !is_entitled {
                 continue;
             }
             let is_settled = user.effects > 0 || user.is(User::CLOSED);
+            if !is_settled && is_excused(&self.scenario.excuses, user) {
+                excused += 1;
+                continue;
+            }
             if !is_settled && needed > calm {
                 undecided += 1;
                 continue;
@@ -375,6 +437,7 @@ impl<'s> World<'s> {
                 "entitled, and neither delivered nor rejected nor parked when the calm ended".into()
             });
         }
+        (0..excused).for_each(|_| self.recorder.reach(Reached::ExcusedUsers));
         let open = self.store.open_grants();
         if needed <= calm {
             self.oracles.check(Rule::Grant3, end, None, open == 0, || format!("{open} grants still open in the store"));
@@ -384,6 +447,14 @@ impl<'s> World<'s> {
             self.oracles.undecided(Rule::Grant3, undecided, why);
         }
     }
+}
+
+/// Whether something has befallen a user that the scenario takes for an excuse.
+fn is_excused(excuses: &[Excuse], user: &User) -> bool {
+    excuses.iter().any(|excuse| match excuse {
+        Excuse::FalseAck => user.is(User::DECEIVED),
+        Excuse::LostExposure => user.is(User::FORGOTTEN),
+    })
 }
 
 /// The scenario's experiment, then those of its roll-outs in file order.
@@ -411,8 +482,13 @@ mod tests {
         let scenario = decode("storm", "storm.toml", source.as_bytes()).expect("the scenario is valid");
         let salted = source.replace("version = 3", "version = 3\nsalt = \"another\"");
         let specified = decode("salted", "salted.toml", salted.as_bytes()).expect("the scenario is valid");
-        let setting =
-            Setting { hook: HookKind::Hardened, protections: Protections::ALL, recording: Recording::Off, seed: 1 };
+        let setting = Setting {
+            hook: HookKind::Hardened,
+            protections: Protections::ALL,
+            sabotage: None,
+            recording: Recording::Off,
+            seed: 1,
+        };
         let span = Span { name: "run".into(), stretches: vec![(Duration::ZERO, scenario.duration)], fault: None };
         let mut world = World::new(&scenario, setting, vec![span]);
         world.begin();
@@ -424,6 +500,6 @@ mod tests {
         let findings = world.oracles.findings();
         let finding = findings.iter().find(|finding| finding.id == "ASSIGN-2").expect("a named invariant");
         assert!(finding.violations > 0 && finding.violations < finding.checked, "half agree by chance: {finding:?}");
-        assert_eq!(world.recorder.mismatches, Some(finding.violations));
+        assert_eq!(world.recorder.mismatches.map(|users| users.len() as u64), Some(finding.violations));
     }
 }

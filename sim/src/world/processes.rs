@@ -16,20 +16,24 @@ use hookproof_core::time::{Instant, WallTime};
 use hookproof_core::upstream::Ask;
 
 use super::calls::Sent;
+use super::judging::Prompt;
 use super::visits::number_of;
-use super::{Event, Recording, Recordings, World};
+use super::{Event, Recording, Recordings, Walls, World};
 use crate::clock::Clock;
 use crate::digest::Kind;
 use crate::fault::Class;
 use crate::metrics::reached::Reached;
 use crate::metrics::recorder::Closing;
+use crate::oracle::budget::Bucket;
 use crate::oracle::{self, Rule};
-use crate::scenario::{FaultKind, HookKind, Moment};
+use crate::scenario::{Excuse, FaultKind, HookKind, Moment};
 use crate::seed::{self, Concern};
 use crate::slab::Key;
 use crate::store::{Acknowledged, Fact, Sender};
-use crate::subject::{Clocks, Hardened, Input, Interpreter, LogSink, Original, Output, Published, Subject};
-use crate::users;
+use crate::subject::{
+    Clocks, Hardened, Input, Interpreter, LogSink, Original, Output, Published, Sabotaged, Subject, configure,
+};
+use crate::users::{self, User};
 
 /// An instance and its process.
 #[derive(Clone, Debug)]
@@ -49,12 +53,18 @@ pub(super) struct Instance {
     held: VecDeque<Input>,
     /// What it was about to do when a pause began.
     withheld: VecDeque<Output>,
+    /// Timers of its process by its monotonic clock, with their tokens; kept only where clocks drift.
+    timers: Vec<(Instant, u64)>,
     /// Store commands so far, for draws.
     commands: u64,
+    /// When its last pause ended.
+    resumed_at: Option<Instant>,
+    /// What its process may still retry, as the oracle counts it.
+    pub bucket: Bucket,
 }
 
 impl Instance {
-    pub(super) fn new(start: WallTime) -> Self {
+    pub(super) fn new(start: WallTime, bucket: Bucket) -> Self {
         Self {
             clock: Clock::new(start),
             version: 0,
@@ -65,7 +75,10 @@ impl Instance {
             pauses: Vec::new(),
             held: VecDeque::new(),
             withheld: VecDeque::new(),
+            timers: Vec::new(),
             commands: 0,
+            resumed_at: None,
+            bucket,
         }
     }
 }
@@ -90,6 +103,7 @@ impl World<'_> {
         let subject = self.new_subject(instance);
         let place = &mut self.instances[usize::from(instance)];
         place.subject = Some(subject);
+        place.bucket = self.judging.bucket();
         place.starts += 1;
         let (starts, process) = (place.starts, place.process);
         if starts > 1 {
@@ -113,8 +127,16 @@ impl World<'_> {
             HookKind::Hardened => {
                 let mut config = self.scenario.hook_config();
                 config.delivery.protections = self.setting.protections;
+                let retry_budget = config.delivery.retry_budget;
+                if let Some(sabotage) = self.setting.sabotage {
+                    configure(sabotage, self.scenario.fleet.instances, &mut config);
+                }
                 let mut hardened =
                     Hardened::new(self.lineage(place.version), config).expect("the decoder has checked the settings");
+                if let Some(sabotage) = self.setting.sabotage {
+                    let [seed, _] = self.draws.draw(Concern::Process, u64::from(instance), u64::from(place.process));
+                    return Subject::Sabotaged(Box::new(Sabotaged::new(sabotage, hardened, retry_budget, seed)));
+                }
                 if self.setting.recording == Recording::On {
                     hardened.record();
                 }
@@ -149,9 +171,12 @@ impl World<'_> {
         place.subject = None;
         place.held.clear();
         place.withheld.clear();
+        place.timers.clear();
         place.pauses.clear();
-        self.digest.event(Kind::Stop, now, u64::from(instance), u64::from(place.process));
+        let process = place.process;
+        self.digest.event(Kind::Stop, now, u64::from(instance), u64::from(process));
         place.process += 1;
+        self.note_process_end((instance, process));
         self.orphan_calls(instance);
         self.reset_tries(now, instance);
     }
@@ -180,12 +205,20 @@ impl World<'_> {
 
     /// A pause ends: the process does what it was about to do, and takes what has reached it meanwhile, in order.
     pub(super) fn resume(&mut self, now: Instant, instance: u16, fault: usize) {
-        self.instances[usize::from(instance)].pauses.retain(|(other, until)| *other != fault || *until > now);
+        let place = &mut self.instances[usize::from(instance)];
+        place.pauses.retain(|(other, until)| *other != fault || *until > now);
+        place.resumed_at = Some(now);
         self.perform_withheld(now, instance);
         while self.is_running(instance) {
             let Some(input) = self.instances[usize::from(instance)].held.pop_front() else { break };
             self.feed(now, instance, input);
         }
+    }
+
+    /// Whether a process stood still at any time since `since`.
+    pub(super) fn stood_still(&self, instance: u16, since: Instant) -> bool {
+        let place = &self.instances[usize::from(instance)];
+        !place.pauses.is_empty() || place.resumed_at.is_some_and(|at| at >= since)
     }
 
     fn is_running(&self, instance: u16) -> bool {
@@ -200,9 +233,15 @@ impl World<'_> {
             place.held.push_back(input);
             return;
         }
-        let clocks = Clocks { mono: place.clock.mono(now), wall: place.clock.wall(now) };
+        let wall = match self.walls {
+            Walls::AsTheyAre => place.clock.wall(now),
+            Walls::True => self.scenario.start + now.since(Instant::ORIGIN),
+        };
+        let clocks = Clocks { mono: place.clock.mono(now), wall };
+        let prompt = if matches!(input, Input::Answered { .. }) { Prompt::Upstream } else { Prompt::Other };
         let mut outputs = std::mem::take(&mut self.outputs);
         subject.handle(clocks, input, &mut outputs);
+        self.judge_asked(now, instance, prompt, &outputs);
         let mut asked = outputs.drain(..);
         for output in asked.by_ref() {
             if self.stands_still(now, Moment::Claimed, instance, &output) {
@@ -261,7 +300,10 @@ impl World<'_> {
             Output::Call(call) => return self.send(now, instance, call),
             Output::Store(commit) => self.submit(now, instance, commit),
             Output::SetTimer { at, token } => {
-                let place = &self.instances[usize::from(instance)];
+                let place = &mut self.instances[usize::from(instance)];
+                if self.clocks_drift {
+                    place.timers.push((at, token));
+                }
                 let at = place.clock.when_mono(at).max(now);
                 self.queue.push(at, Event::Timer { instance, process: place.process, token });
             }
@@ -277,8 +319,29 @@ impl World<'_> {
     }
 
     pub(super) fn on_timer(&mut self, now: Instant, instance: u16, process: u32, token: u64) {
-        if self.is_alive(instance, process) {
+        if self.is_alive(instance, process) && self.is_due(now, instance, token) {
             self.feed(now, instance, Input::Timer { token });
+        }
+    }
+
+    /// Whether a timer's time has come by its instance's clock. One that was set before the clock changed its rate comes twice:
+    /// when it would have been due without the change, and when it is due.
+    fn is_due(&mut self, now: Instant, instance: u16, token: u64) -> bool {
+        if !self.clocks_drift {
+            return true;
+        }
+        let place = &mut self.instances[usize::from(instance)];
+        let mono = place.clock.mono(now);
+        let due = place.timers.iter().position(|(at, pending)| *pending == token && *at <= mono);
+        due.map(|index| place.timers.swap_remove(index)).is_some()
+    }
+
+    /// The clock of an instance runs at another rate from here on, and so do its process's timers.
+    pub(super) fn reset_timers(&mut self, now: Instant, instance: u16) {
+        let Instance { clock, timers, process, .. } = &self.instances[usize::from(instance)];
+        for (at, token) in timers {
+            let event = Event::Timer { instance, process: *process, token: *token };
+            self.queue.push(clock.when_mono(*at).max(now), event);
         }
     }
 
@@ -323,27 +386,38 @@ impl World<'_> {
     }
 
     pub(super) fn on_store_answers(&mut self, now: Instant, key: Key) {
-        let Some(Acknowledged { sender, ticket, reply, facts }) = self.store.acknowledge(key, now) else { return };
+        let Some(Acknowledged { sender, ticket, reply, facts, emptied }) = self.store.acknowledge(key, now) else {
+            return;
+        };
         let Sender { instance, process, version, number } = sender;
-        for fact in facts {
-            match fact {
+        for fact in &facts {
+            match *fact {
                 Fact::Exposed { user, variant } => {
+                    self.recorder.user_mut(user).clear(User::FORGOTTEN);
                     self.expose(now, user, number_of(variant), version);
                     self.judge_assignment(now, version, user, number_of(variant));
                 }
                 Fact::Settled { user, state } => self.on_settled(now, user, state),
             }
         }
+        self.store.reuse(facts);
         match &reply {
             Reply::Refused | Reply::Unknown => self.recorder.reach(Reached::StoreFailures),
             Reply::Committed { results, .. } => {
                 let is_empty =
                     |result: &&Committed| matches!(result, Committed::Claimed { grants, .. } if grants.is_empty());
                 results.iter().filter(is_empty).for_each(|_| self.recorder.reach(Reached::EmptyClaims));
+                self.note_claims(now, sender, results);
             }
         }
         if self.is_alive(instance, process) {
-            let [draw, _] = self.draws.draw(Concern::Stored, u64::from(instance), number);
+            if let Some(subject) = &mut self.instances[usize::from(instance)].subject {
+                subject.reuse(emptied);
+            }
+            let draw = match reply {
+                Reply::Committed { .. } => 0,
+                Reply::Refused | Reply::Unknown => self.draws.draw(Concern::Stored, u64::from(instance), number)[0],
+            };
             self.feed(now, instance, Input::Stored { ticket, reply, draw });
         }
     }
@@ -353,7 +427,7 @@ impl World<'_> {
         if self.recorder.mismatches.is_some() {
             let specified = oracle::specified_variant(&self.versions[usize::from(version)], user);
             if specified != variant {
-                self.recorder.mismatches = self.recorder.mismatches.map(|count| count + 1);
+                self.recorder.mismatched(user);
             }
             self.oracles.check(Rule::Assign2, now, Some(user), specified == variant, || {
                 format!("recorded variant {variant}, the specified hash gives {specified}")
@@ -363,10 +437,16 @@ impl World<'_> {
 
     fn on_settled(&mut self, now: Instant, user: u32, state: GrantState) {
         self.digest.event(Kind::Settled, now, u64::from(user), state as u64);
+        self.judge_settled(now, user, state);
         match state {
             GrantState::Delivered => {
-                let effects = self.recorder.user(user).effects;
-                self.oracles.check(Rule::Audit1, now, Some(user), effects > 0, || {
+                let record = self.recorder.user(user);
+                let (is_true, is_deceived) = (record.effects > 0, record.is(User::DECEIVED));
+                if !is_true && is_deceived && self.scenario.excuses.contains(&Excuse::FalseAck) {
+                    self.recorder.reach(Reached::ExcusedReceipts);
+                    return;
+                }
+                self.oracles.check(Rule::Audit1, now, Some(user), is_true, || {
                     "recorded as delivered, and the ledger holds no effect".into()
                 });
             }

@@ -8,7 +8,7 @@ use hookproof_core::experiment::{Experiment, VariantIndex};
 use hookproof_core::identity::UserHandle;
 use hookproof_core::time::Instant;
 
-use super::{Event, World};
+use super::{DEADLINES, Event, World};
 use crate::digest::Kind;
 use crate::metrics::reached::Reached;
 use crate::oracle::Rule;
@@ -16,6 +16,7 @@ use crate::scenario::Caller;
 use crate::seed::{Concern, below};
 use crate::slab::Key;
 use crate::subject::{Input, Shown};
+use crate::traffic::Whom;
 use crate::users::{self, User};
 
 /// An open visit.
@@ -37,8 +38,35 @@ pub(super) struct Visit {
 pub(super) struct OpenProcess {
     /// Arrivals so far.
     arrivals: u64,
-    /// Who arrives next, last first; empty if every arrival is somebody new.
+    /// Who arrives next, last first; empty if an arrival may be somebody new.
     ahead: Vec<u32>,
+    /// Who arrived lately, by the arrival's number modulo the length that the traffic asks for.
+    recent: Vec<u32>,
+}
+
+impl OpenProcess {
+    /// Who arrived as number `n`, within the last `length`.
+    fn arrived(&self, n: u64, length: u32) -> u32 {
+        self.recent[slot(n, length)]
+    }
+
+    /// Keeps in mind who arrives as number `n`, if any arrival may ask for it.
+    fn keep(&mut self, n: u64, user: u32, length: u32) {
+        if length == 0 {
+            return;
+        }
+        let slot = slot(n, length);
+        if slot < self.recent.len() {
+            self.recent[slot] = user;
+        } else {
+            self.recent.push(user);
+        }
+    }
+}
+
+/// Where arrival number `n`, from 1, stands among the last `length`.
+fn slot(n: u64, length: u32) -> usize {
+    usize::try_from((n - 1) % u64::from(length)).expect("below a u32")
 }
 
 /// How many arrivals of an open process are looked ahead.
@@ -89,21 +117,52 @@ impl World<'_> {
 
     /// Who the `n`th arrival of an open process is.
     fn open_user(&mut self, process: u16, n: u64) -> u32 {
-        let ahead = &mut self.open_processes[usize::from(process)].ahead;
-        if ahead.is_empty() {
-            ahead.extend((n..n + LOOKAHEAD).rev().map_while(|n| self.arrivals.open_user(process, n)));
-            // Reading their records together, before they are needed, lets memory fetch them at the same time.
-            for user in ahead {
-                black_box(self.recorder.user(*user).visits);
-                for image in self.store.images() {
-                    black_box(image.grant_state(UserHandle(u64::from(*user))));
-                }
+        if self.open_processes[usize::from(process)].ahead.is_empty() {
+            self.look_ahead(process, n);
+        }
+        let known = self.open_processes[usize::from(process)].ahead.pop();
+        known.unwrap_or_else(|| self.newcomer_or_one_of_the_last(process, n))
+    }
+
+    /// Draws who arrives next, where all are users of the population.
+    fn look_ahead(&mut self, process: u16, n: u64) {
+        if self.arrivals.population() == 0 {
+            return;
+        }
+        let length = self.arrivals.recent(process);
+        let open = &mut self.open_processes[usize::from(process)];
+        for n in n..n + LOOKAHEAD {
+            let user = match self.arrivals.open_user(process, n) {
+                Whom::Known(user) => user,
+                Whom::Before(back) => open.arrived(n - u64::from(back), length),
+                Whom::New => unreachable!("nobody is new where there is a population"),
+            };
+            open.keep(n, user, length);
+            open.ahead.push(user);
+        }
+        open.ahead.reverse();
+        // Reading their records together, before they are needed, lets memory fetch them at the same time.
+        for user in &open.ahead {
+            black_box(self.recorder.user(*user).visits);
+            for image in self.store.images() {
+                black_box(image.grant_state(UserHandle(u64::from(*user))));
             }
         }
-        self.open_processes[usize::from(process)].ahead.pop().unwrap_or_else(|| {
-            self.recorder.users.push(User::NEW);
-            u32::try_from(self.recorder.users.len() - 1).expect("limits keep users below 2^32")
-        })
+    }
+
+    /// Without a population, an arrival is somebody new or one of the last arrivals.
+    fn newcomer_or_one_of_the_last(&mut self, process: u16, n: u64) -> u32 {
+        let length = self.arrivals.recent(process);
+        let open = &mut self.open_processes[usize::from(process)];
+        let user = match self.arrivals.open_user(process, n) {
+            Whom::Before(back) => open.arrived(n - u64::from(back), length),
+            Whom::Known(_) | Whom::New => {
+                self.recorder.users.push(User::NEW);
+                u32::try_from(self.recorder.users.len() - 1).expect("limits keep users below 2^32")
+            }
+        };
+        open.keep(n, user, length);
+        user
     }
 
     fn begin_visit(&mut self, now: Instant, user: u32) {
@@ -129,9 +188,9 @@ impl World<'_> {
             self.fail_try(now, key);
             return;
         }
-        self.queue.push(now + self.scenario.caller.deadline, Event::Deadline(key));
-        let draws = self.draws.draw(Concern::Visit, u64::from(user), which);
-        self.feed(now, instance, Input::Visit { visit: key.to_bits(), user, draws });
+        self.queue.push_timeout(DEADLINES, now + self.scenario.caller.deadline, Event::Deadline(key));
+        let chance = self.draws.chance(Concern::Visit, u64::from(user), which);
+        self.feed(now, instance, Input::Visit { visit: key.to_bits(), user, chance });
     }
 
     pub(super) fn on_deadline(&mut self, now: Instant, key: Key) {
@@ -146,13 +205,22 @@ impl World<'_> {
         let Some(visit) = self.visits.get(key).copied() else { return };
         match shown {
             Shown::Error => return self.fail_try(now, key),
-            Shown::Variant(variant) => self.sighting(now, visit.user, number_of(variant)),
+            Shown::Variant(variant) => {
+                let is_recorded = self.recorder.user(visit.user).is_exposed();
+                self.oracles.check(Rule::Audit1, now, Some(visit.user), is_recorded, || {
+                    "shown as recorded, and no record is durable".into()
+                });
+                self.sighting(now, visit.user, number_of(variant));
+            }
             Shown::Provisional(variant) => {
                 self.recorder.provisional(visit.intended_at);
                 self.recorder.reach(Reached::Provisional);
                 self.judge_provisional(now, &visit, variant);
             }
             Shown::Unrecorded(variant) => self.judge_unrecorded(now, &visit, variant),
+        }
+        if let Some(instance) = visit.instance {
+            self.judge_wait(now, instance, visit.began_at, visit.user);
         }
         self.digest.event(Kind::Visit, now, u64::from(visit.user), shown.code());
         self.recorder.visit_ended(now, visit.intended_at);
@@ -237,6 +305,13 @@ impl World<'_> {
         let spread = hookproof_core::time::nanos(pause_to.saturating_sub(pause_from));
         let pause = pause_from + std::time::Duration::from_nanos(below(pause, spread.saturating_add(1)));
         self.queue.push(now + pause, Event::Try(key));
+    }
+
+    /// The run ends: who still waits has waited until then.
+    pub(super) fn end_visits(&mut self, end: Instant) {
+        for (_, visit) in self.visits.iter() {
+            self.recorder.visit_ended(end, visit.intended_at);
+        }
     }
 
     /// The tries on an instance whose process has ended see their connections reset.

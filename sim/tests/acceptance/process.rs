@@ -62,8 +62,8 @@ impl Process {
 
     /// The `n`th call of the hook for a user.
     pub fn visit(&mut self, user: u32, n: u64) -> Vec<Output> {
-        let draws = DRAWS.draw(Concern::Visit, u64::from(user), n);
-        self.feed(Input::Visit { visit: n, user, draws })
+        let chance = DRAWS.chance(Concern::Visit, u64::from(user), n);
+        self.feed(Input::Visit { visit: n, user, chance })
     }
 
     /// The `n`th call of the hook for a user up to its request; `None` if the user met the control.

@@ -122,8 +122,13 @@ impl Trial {
     /// What the core of each process of the hardened hook put out under `seed`, and when by the process's monotonic
     /// clock.
     pub fn hardened_outputs(&self, seed: u64) -> Vec<Vec<(Instant, hook::Output)>> {
-        let setting =
-            Setting { hook: HookKind::Hardened, protections: Protections::ALL, recording: Recording::On, seed };
+        let setting = Setting {
+            hook: HookKind::Hardened,
+            protections: Protections::ALL,
+            sabotage: None,
+            recording: Recording::On,
+            seed,
+        };
         let (_, recordings) = run_with(&self.scenario, setting, &mut |_| {});
         let outputs = |recording: &hookproof_sim::Recordings| {
             let entries = recording.entries.iter();

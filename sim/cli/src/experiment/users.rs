@@ -124,6 +124,14 @@ mod tests {
     }
 
     #[test]
+    fn arbitrary_bytes_are_ids_or_refused() {
+        bolero::check!().for_each(|source: &[u8]| {
+            let _ = parsed(source);
+            let _ = parsed(&[b"user_id,note\n", source].concat());
+        });
+    }
+
+    #[test]
     fn ids_stand_one_a_line_or_in_a_column() {
         assert_eq!(parsed(b"a\nb c\r\n d").unwrap(), ["a", "b c", " d"]);
         assert_eq!(parsed(b"\xEF\xBB\xBFa\n").unwrap(), ["\u{feff}a"]);

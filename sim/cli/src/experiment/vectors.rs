@@ -4,7 +4,7 @@
 //! (with a `reason` column). Columns are found by name, their order is free, unknown ones are passed over.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 use csv::StringRecord;
@@ -28,15 +28,36 @@ const RESULTS: [&str; 8] = ["r_hex", "total_weight", "point", "variant", "e_hex"
 /// The file can't be read or is no such CSV.
 pub(crate) fn vectors(path: &Path) -> Result<Exit, Failure> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let mut reader = csv::Reader::from_reader(BufReader::new(file));
-    let name = path.display().to_string();
-    let header = reader.headers().map_err(|error| malformed(&name, &error))?.clone();
+    let Compared { rows, first } = compare(&path.display().to_string(), BufReader::new(file))?;
+    let (text, exit) = match first {
+        Some(difference) => (difference + "\n", Exit::Violated),
+        None if rows == 0 => ("0 rows, nothing compared\n".to_owned(), Exit::Inconclusive),
+        None => (format!("{rows} rows, all equal\n"), Exit::Pass),
+    };
+    terminal::print(text.as_bytes())?;
+    Ok(exit)
+}
+
+/// What a file of vectors came to.
+pub(super) struct Compared {
+    pub(super) rows: u64,
+    /// The first row that differs, and in what.
+    pub(super) first: Option<String>,
+}
+
+/// Compares all vectors of a source, called `name` in messages.
+///
+/// # Errors
+/// It is no such CSV.
+pub(super) fn compare(name: &str, source: impl Read) -> Result<Compared, Failure> {
+    let mut reader = csv::Reader::from_reader(source);
+    let header = reader.headers().map_err(|error| malformed(name, &error))?.clone();
     let kind = Kind::of(&header).map_err(|cause| Failure::bad_input(format!("{name}:1: {cause}")))?;
 
     let mut rows: u64 = 0;
     let mut first = None;
     for record in reader.records() {
-        let record = record.map_err(|error| malformed(&name, &error))?;
+        let record = record.map_err(|error| malformed(name, &error))?;
         rows += 1;
         let row = Row { header: &header, record: &record };
         let line = record.position().map_or(rows + 1, csv::Position::line);
@@ -44,16 +65,10 @@ pub(crate) fn vectors(path: &Path) -> Result<Exit, Failure> {
         // Rows after the first difference are still read: a malformed one counts more.
         if let (None, Some(difference)) = (&first, difference) {
             let case = row.get("case").map_or_else(|_| rows.to_string(), str::to_owned);
-            first = Some(format!("case {case} (line {line}): {difference}\n"));
+            first = Some(format!("case {case} (line {line}): {difference}"));
         }
     }
-    let (text, exit) = match first {
-        Some(difference) => (difference, Exit::Violated),
-        None if rows == 0 => ("0 rows, nothing compared\n".to_owned(), Exit::Inconclusive),
-        None => (format!("{rows} rows, all equal\n"), Exit::Pass),
-    };
-    terminal::print(text.as_bytes())?;
-    Ok(exit)
+    Ok(Compared { rows, first })
 }
 
 /// What a file holds.
@@ -194,5 +209,45 @@ const fn reason(error: InvalidUserId) -> &'static str {
         InvalidUserId::TooLong => "too_long",
         InvalidUserId::NotUtf8 => "not_utf8",
         InvalidUserId::Control => "control",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VECTORS: &str = include_str!("../../../../core/tests/data/assignment_v1.csv");
+    const REFUSALS: &str = include_str!("../../../../core/tests/data/assignment_v1_invalid.csv");
+
+    /// Whatever the bytes are, they are compared, or refused with the file's name and a line.
+    fn answered(source: &[u8]) {
+        if let Err(failure) = compare("v.csv", source) {
+            assert_eq!(failure.exit(), Exit::BadInput);
+            assert!(failure.messages().iter().all(|message| message.starts_with("v.csv")), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_compared_or_refused() {
+        bolero::check!().for_each(|source: &[u8]| answered(source));
+    }
+
+    #[test]
+    fn rows_with_arbitrary_cells_are_compared_or_refused() {
+        bolero::check!().with_type::<(bool, Vec<(u16, u8, Vec<u8>)>)>().for_each(|(refusals, edits)| {
+            let text = if *refusals { REFUSALS } else { VECTORS };
+            let mut lines: Vec<Vec<Vec<u8>>> = text
+                .lines()
+                .take(20)
+                .map(|line| line.split(',').map(|cell| cell.as_bytes().to_vec()).collect())
+                .collect();
+            for (line, cell, new) in edits.iter().take(4) {
+                let line = usize::from(*line) % lines.len();
+                let cell = usize::from(*cell) % lines[line].len();
+                lines[line][cell].clone_from(new);
+            }
+            let rows: Vec<Vec<u8>> = lines.iter().map(|cells| cells.join(&b","[..])).collect();
+            answered(&rows.join(&b"\n"[..]));
+        });
     }
 }

@@ -3,7 +3,13 @@
 
 mod exit_codes;
 mod experiment;
+mod experiment_check;
 mod experiment_diff;
+mod explain;
 mod folder;
+mod hostile;
+mod new;
 mod output;
 mod promise;
+mod schema;
+mod sweep;

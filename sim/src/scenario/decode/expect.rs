@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::super::{Expect, Fault, HookKind, Limit, Span, Traffic, TrafficKind, Window};
+use super::super::form::{Form, Need};
+use super::super::{Expect, Fault, HookKind, Limit, Span, Traffic, Window};
 use super::names::{Names, RESERVED};
 use super::timing::check_ends;
 use super::tree::{Flaw, Placed, Reader};
@@ -48,7 +49,8 @@ pub(super) fn expects(readers: Vec<Reader<'_>>, scene: &Scene<'_>) -> Vec<Expect
 fn expect(mut reader: Reader<'_>, scene: &Scene<'_>) -> Option<Expect> {
     let line = reader.sink().line(reader.place());
     let hook = hook(&mut reader, scene);
-    let metric = reader.need("metric", "\"over-allocation.worst-ratio\"", metric);
+    let metrics = Form::Word(Metric::ALL.into_iter().map(Metric::name).collect());
+    let metric = reader.need("metric", "\"over-allocation.worst-ratio\"", units::taking(metrics, metric));
     let limit = limit(&mut reader);
     let during = during(&mut reader, scene);
     reader.finish();
@@ -81,8 +83,9 @@ fn metric(value: &toml::de::DeValue<'_>) -> Result<Metric, Flaw> {
 }
 
 fn limit(reader: &mut Reader<'_>) -> Option<Limit> {
-    let keys = ["at-most", "at-least", "equals", "between"];
-    let given: Vec<_> = keys.into_iter().filter(|key| reader.has(key)).collect();
+    const KEYS: [&str; 4] = ["at-most", "at-least", "equals", "between"];
+    reader.needs(Need::One(&KEYS));
+    let given: Vec<_> = KEYS.into_iter().filter(|key| reader.has(key)).collect();
     let limits = [
         reader.get("at-most", units::number).map(Limit::AtMost),
         reader.get("at-least", units::number).map(Limit::AtLeast),
@@ -110,7 +113,7 @@ fn limit(reader: &mut Reader<'_>) -> Option<Limit> {
 fn between(value: &toml::de::DeValue<'_>) -> Result<(f64, f64), Flaw> {
     let remedy = "write two numbers, the smaller one first: `between = [0.4, 0.5]`";
     let [low, high] = value.as_array().map_or(&[][..], |array| &array[..]) else {
-        return Err(Flaw::new("expected an array of two numbers", remedy));
+        return Err(Flaw::new("expected an array of two numbers", remedy).taking(Form::Pair));
     };
     let (low, high) = (units::number(low.get_ref())?, units::number(high.get_ref())?);
     if low > high { Err(Flaw::new("the first number is larger than the second", remedy)) } else { Ok((low, high)) }
@@ -133,10 +136,11 @@ type Stretches = Vec<(Duration, Duration)>;
 /// The stretches that a name of the file stands for, and the fault if it is one.
 fn named(name: &Placed<String>, reader: &Reader<'_>, scene: &Scene<'_>) -> Option<(Stretches, Option<usize>)> {
     if let Some(index) = scene.faults.iter().position(|fault| fault.name == name.value) {
-        return Some((fault_stretches(&scene.faults[index], scene.duration), Some(index)));
+        return Some((scene.faults[index].stretches(scene.duration), Some(index)));
     }
-    let traffic = scene.traffic.iter().find(|traffic| traffic.name == name.value).map(|traffic| match traffic.kind {
-        TrafficKind::Steady { at, length, .. } | TrafficKind::Spike { at, length, .. } => (at, at + length),
+    let traffic = scene.traffic.iter().find(|traffic| traffic.name == name.value).map(|traffic| {
+        let (at, length) = traffic.kind.stretch();
+        (at, at + length)
     });
     let window = || scene.windows.iter().find(|window| window.name == name.value);
     let stretch = traffic.or_else(|| window().map(|window| (window.at, window.at + window.length)));
@@ -148,14 +152,4 @@ fn named(name: &Placed<String>, reader: &Reader<'_>, scene: &Scene<'_>) -> Optio
         reader.sink().gap(&name.place, Flaw::new(cause, remedy));
     }
     Some((vec![stretch?], None))
-}
-
-/// The stretches of a fault. What happens at a point in time lasts: a crash until its downtime is over, anything else until it
-/// happens again or the storm ends.
-fn fault_stretches(fault: &Fault, duration: Duration) -> Stretches {
-    let starts: Vec<Duration> = fault.starts(duration).collect();
-    let next = starts.iter().skip(1).copied().chain([duration]);
-    let lasts = fault.lasts();
-    let end = |start: Duration, next: Duration| if lasts.is_zero() { next } else { (start + lasts).min(duration) };
-    starts.iter().zip(next).map(|(start, next)| (*start, end(*start, next))).collect()
 }

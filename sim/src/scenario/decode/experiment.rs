@@ -10,6 +10,7 @@ use hookproof_core::experiment::{
     Experiment, Exposed, Field, GrantSpec, HashSpec, Phase, Spec, SpecError, VariantSpec,
 };
 
+use super::super::form::{Form, Need};
 use super::tree::{Flaw, Placed, Reader};
 use super::units;
 
@@ -125,6 +126,8 @@ const PHASES: [(&str, Phase); 2] = [("running", Phase::Running), ("ended", Phase
 
 /// The operations that the file names. Each word that is none is reported at its own place.
 fn operations(reader: &mut Reader<'_>) -> BTreeSet<Operation> {
+    let words = Operation::ALL.map(Operation::name);
+    reader.takes("operations", Form::List(Box::new(Form::Word(words.to_vec())), usize::MAX));
     let Some(node) = reader.node("operations") else { return BTreeSet::new() };
     let Some(entries) = node.get_ref().as_array() else {
         let cause = format!("`operations`: expected an array, found {}", units::found(node.get_ref()));
@@ -186,6 +189,9 @@ fn hash(reader: &mut Reader<'_>, kept: Option<&Spec>) -> HashSpec {
 /// The variants as written, if all of them are whole, and their readers.
 fn variants<'a>(reader: &mut Reader<'a>, is_needed: bool) -> (Option<Vec<VariantSpec>>, Variants<'a>) {
     let mut readers = reader.tables("variant", "[[experiment.variant]]");
+    if is_needed {
+        reader.needs(Need::Some(&["variant"]));
+    }
     if is_needed && reader.is_present() && reader.node("variant").is_none() {
         let cause = format!("`variant` is missing in {}", reader.name());
         let remedy = "add at least two [[experiment.variant]] tables with `name` and `weight`";

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use hookproof_core::experiment::{Experiment, change};
 
+use super::super::form::Form;
 use super::super::{Fault, FaultKind, Probability, Target, Targets};
-use super::kinds::{KINDS, Kind};
+use super::kinds::{KINDS, Kind, Reach};
 use super::names::Names;
 use super::settings::INSTANCES_MAX;
-use super::timing::{Extent, timing};
+use super::timing::{Extent, Timing, is_random, timing};
 use super::tree::{Flaw, Place, Reader};
 use super::units::{self, meant};
 use super::words::{clip, list};
@@ -30,6 +31,7 @@ pub(super) struct Frame<'s> {
 /// Reads all `[[fault]]`.
 pub(super) fn faults(readers: Vec<Reader<'_>>, names: &mut Names, frame: &Frame<'_>) -> Vec<Fault> {
     let mut heads: Vec<_> = readers.into_iter().filter_map(|reader| head(reader, names)).enumerate().collect();
+    refuse_random_order(&heads);
     // A deploy changes the version before it in the order of time.
     heads.sort_by_key(|(_, head)| head.starts_at);
     let mut read: Vec<Read> = Vec::new();
@@ -44,6 +46,17 @@ pub(super) fn faults(readers: Vec<Reader<'_>>, names: &mut Names, frame: &Frame<
     }
     read.sort_by_key(|read| read.index);
     read.into_iter().map(|read| read.fault).collect()
+}
+
+/// Of several deploys each must say when it starts: what one may change depends on which was before it.
+fn refuse_random_order(heads: &[(usize, Head<'_>)]) {
+    let deploys: Vec<&Head<'_>> =
+        heads.iter().map(|(_, head)| head).filter(|head| head.row.name == "process.deploy").collect();
+    for head in deploys.iter().filter(|head| head.is_random && deploys.len() > 1) {
+        let cause = "of several deploys none can start at random: what it changes depends on which was before it";
+        let flaw = Flaw::new(cause, "write when it starts, such as `at = \"2m\"`");
+        head.reader.sink().flaw(&head.reader.place_of("at"), flaw);
+    }
 }
 
 /// A whole fault, its position in the file, and the place of its `every`.
@@ -81,6 +94,7 @@ struct Head<'a> {
     name: String,
     /// The first start, as far as it is written correctly.
     starts_at: Duration,
+    is_random: bool,
 }
 
 fn head<'a>(mut reader: Reader<'a>, names: &mut Names) -> Option<Head<'a>> {
@@ -90,11 +104,12 @@ fn head<'a>(mut reader: Reader<'a>, names: &mut Names) -> Option<Head<'a>> {
     reader.rename(format!("[[fault]] of kind `{}`", row.name));
     let node = reader.node("at").or_else(|| reader.node("every"));
     let starts_at = node.and_then(|node| units::duration(node.get_ref()).ok()).unwrap_or_default();
-    Some(Head { reader, row, name, starts_at })
+    let is_random = node.is_some_and(|node| is_random(node.get_ref()));
+    Some(Head { reader, row, name, starts_at, is_random })
 }
 
 fn fault(head: Head<'_>, frame: &Frame<'_>) -> Option<Fault> {
-    let Head { mut reader, row, name, starts_at: _ } = head;
+    let Head { mut reader, row, name, starts_at: _, is_random: _ } = head;
     let kind = (row.read)(&mut reader, frame);
     let extent = extent(&reader, row, kind.as_ref(), frame);
     let timing = timing(&mut reader, extent, frame.duration);
@@ -102,12 +117,13 @@ fn fault(head: Head<'_>, frame: &Frame<'_>) -> Option<Fault> {
     let on = targets(&mut reader, row, frame.instances);
     reader.finish_with(|key| of_another_kind(key, row));
 
-    let (kind, timing) = (kind?, timing?);
-    Some(Fault { name, kind, at: timing.at, length: timing.length, every: timing.every, probability, on })
+    let (kind, Timing { at, placement, length, every }) = (kind?, timing?);
+    Some(Fault { name, kind, at, placement, length, every, probability, on })
 }
 
 fn row(reader: &mut Reader<'_>) -> Option<&'static Kind> {
-    let name = reader.need_placed("kind", "\"quota.outage\"", units::text)?;
+    let kinds = Form::Word(KINDS.iter().map(|row| row.name).collect());
+    let name = reader.need_placed("kind", "\"quota.outage\"", units::taking(kinds, units::text))?;
     let row = KINDS.iter().find(|row| row.name == name.value);
     if row.is_none() {
         let names = || KINDS.iter().map(|row| row.name);
@@ -139,10 +155,19 @@ fn probability(reader: &mut Reader<'_>) -> Probability {
 }
 
 fn targets(reader: &mut Reader<'_>, row: &Kind, instances: u16) -> Targets {
-    let Some(node) = reader.node("on") else { return Targets::All };
-    if reader.get("on", units::texts(usize::from(INSTANCES_MAX) + 2)).is_none() {
+    if row.reach == Reach::Whole {
+        if let Some(node) = reader.node("on") {
+            let cause = format!("`on` means nothing in `{}`, which happens to the whole service or store", row.name);
+            reader.sink().flaw(&node.span(), Flaw::new(cause, "remove `on`"));
+        }
         return Targets::All;
     }
+    let count_max = usize::from(INSTANCES_MAX) + 2;
+    let form = Form::List(Box::new(Form::Matching(TARGET)), count_max);
+    if reader.get("on", units::taking(form, units::texts(count_max))).is_none() {
+        return Targets::All;
+    }
+    let Some(node) = reader.node("on") else { return Targets::All };
     let mut targets = Vec::new();
     for entry in node.get_ref().as_array().into_iter().flat_map(|array| array.iter()) {
         match target(entry.get_ref().as_str().unwrap_or_default(), row, instances) {
@@ -176,6 +201,9 @@ fn target(name: &str, row: &Kind, instances: u16) -> Result<Target, Flaw> {
         }
     }
 }
+
+/// Names of targets; which of them a fault can have, its kind and the fleet's size say.
+const TARGET: &str = "app-[1-9][0-9]{0,3}|store|quota";
 
 /// A key that other kinds have.
 fn of_another_kind(key: &str, row: &Kind) -> Option<Flaw> {

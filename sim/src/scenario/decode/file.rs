@@ -8,11 +8,13 @@ use std::time::Duration;
 use hookproof_core::experiment::Experiment;
 use hookproof_core::time::WallTime;
 
-use super::super::{Authority, Caller, Fault, FaultKind, HookKind, Scenario, Traffic, TrafficKind, Users};
+use super::super::form::{Form, Need};
+use super::super::{Authority, Caller, Fault, FaultKind, HookKind, Scenario, Traffic, Users};
 use super::expect::{Scene, expects, windows};
 use super::fault::{Frame, faults};
 use super::names::Names;
-use super::traffic::traffic;
+use super::trace::Files;
+use super::traffic::{self, traffic};
 use super::tree::{Flaw, Reader};
 use super::units::{self, DURATION_MAX, written};
 use super::{experiment, hooks, settings, upstream};
@@ -38,7 +40,7 @@ fn base(root: &mut Reader<'_>) -> Option<experiment::Base> {
 }
 
 /// Reads a whole file. Nothing only if a problem was reported (`DECODE-1`).
-pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option<Scenario> {
+pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32], files: &mut Files<'_>) -> Option<Scenario> {
     let _: Option<u32> = root.need("schema", "1", schema);
     let title = root.need("title", "\"What happens\"", units::filled_text);
     let about = root.get("about", units::text).unwrap_or_default();
@@ -47,6 +49,7 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
     let (duration, calm) = times(&mut root);
 
     let hooks = hooks::hooks(&mut root);
+    let excuses = hooks::excuses(&mut root);
     let base = base(&mut root);
     let quota = settings::quota(root.table("quota", "[quota]"));
     let users_reader = root.table("users", "[users]");
@@ -64,7 +67,7 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
     let mut names = Names::default();
     names.claim(root.sink(), [&mut fault_readers, &mut traffic_readers, &mut window_readers]);
     let frame = Frame { duration, instances: fleet.instances, deployed: base.as_ref().map(|base| &base.experiment) };
-    let traffic = traffic(traffic_readers, &mut names, duration);
+    let traffic = traffic(traffic_readers, &mut names, &mut traffic::Frame { duration, has_users, files });
     let faults = faults(fault_readers, &mut names, &frame);
     let windows = windows(window_readers, duration);
     let expects = expects(
@@ -79,6 +82,7 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
             calm,
         },
     );
+    root.needs(Need::Some(&["users", "traffic"]));
     if !has_users || users.is_some() {
         check_something_visits(&root, users.as_ref(), &traffic);
     }
@@ -92,7 +96,7 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
     let base = base?;
     let scenario = Scenario {
         name: name.to_owned(),
-        digest,
+        digest: files.digest(digest),
         title: title?,
         about,
         seed,
@@ -101,6 +105,7 @@ pub(super) fn file(mut root: Reader<'_>, name: &str, digest: [u8; 32]) -> Option
         calm,
         hooks: hooks.run,
         judge: hooks.judge,
+        excuses,
         experiment: base.experiment,
         true_lift: base.true_lift,
         quota,
@@ -146,7 +151,8 @@ fn check_authority(root: &Reader<'_>, scenario: &Scenario) {
 fn schema(value: &toml::de::DeValue<'_>) -> Result<u32, Flaw> {
     units::integer(1..=1)(value).map_err(|_| {
         let cause = format!("this version reads schema 1, found {}", units::found(value));
-        Flaw::new(cause, "write `schema = 1`, or use a version that reads this file")
+        let remedy = "write `schema = 1`, or use a version that reads this file";
+        Flaw::new(cause, remedy).taking(Form::Integer { low: 1, high: 1 })
     })
 }
 
@@ -168,10 +174,12 @@ fn times(root: &mut Reader<'_>) -> (Duration, Duration) {
 }
 
 fn check_something_visits(root: &Reader<'_>, users: Option<&Users>, traffic: &[Traffic]) {
-    let is_steady = |traffic: &Traffic| matches!(traffic.kind, TrafficKind::Steady { .. });
     let has_own_visits = users.is_some_and(|users| users.visits.is_some());
-    // Entries of [[traffic]] that are broken might have been the steady one.
-    if has_own_visits || traffic.iter().any(is_steady) || traffic.is_empty() && root.has("traffic") {
+    // Entries of [[traffic]] that are broken might have been the open one.
+    if has_own_visits
+        || traffic.iter().any(|traffic| traffic.kind.is_open())
+        || traffic.is_empty() && root.has("traffic")
+    {
         return;
     }
     let remedy = "add `visits = { mean = 1.9, per = \"28d\" }` to [users], or a [[traffic]] with `kind = \"steady\"`";

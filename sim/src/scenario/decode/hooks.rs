@@ -1,11 +1,12 @@
-//! `hooks`, `judge` and `[hook.NAME]`: what is driven, and whose invariants are enforced.
+//! `hooks`, `judge`, `excuse` and `[hook.NAME]`: what is driven, whose invariants are enforced, and whom they leave out.
 //!
 //! Owns the known hooks' names in files. Hooks of one's own are part of the format; they are checked and then refused,
 //! because this version can't run them.
 
 use toml::de::DeValue;
 
-use super::super::HookKind;
+use super::super::form::Form;
+use super::super::{Excuse, HookKind};
 use super::tree::{Flaw, Node, Placed, Reader};
 use super::units::{self, meant};
 use super::words::{clip, list};
@@ -39,6 +40,29 @@ pub(super) fn hooks(root: &mut Reader<'_>) -> Hooks {
     Hooks { run, judge }
 }
 
+/// Reads `excuse`. Each word that is none is reported at its own place.
+pub(super) fn excuses(root: &mut Reader<'_>) -> Vec<Excuse> {
+    let words = Form::Word(Excuse::ALL.map(Excuse::name).to_vec());
+    let form = Form::List(Box::new(words), HOOKS_MAX);
+    if root.get("excuse", units::taking(form, units::texts(HOOKS_MAX))).is_none() {
+        return Vec::new();
+    }
+    let Some(node) = root.node("excuse") else { return Vec::new() };
+    let parse = units::choice("an excuse", Excuse::ALL.map(|excuse| (excuse.name(), excuse)));
+    let mut excuses = Vec::new();
+    for entry in node.get_ref().as_array().into_iter().flat_map(|array| array.iter()) {
+        match parse(entry.get_ref()) {
+            Ok(excuse) if excuses.contains(&excuse) => {
+                let flaw = Flaw::new(format!("`excuse` names `{}` twice", excuse.name()), "name each once");
+                root.sink().flaw(&entry.span(), flaw);
+            }
+            Ok(excuse) => excuses.push(excuse),
+            Err(flaw) => root.sink().flaw(&entry.span(), flaw),
+        }
+    }
+    excuses
+}
+
 fn is_empty(node: Option<&Node<'_>>) -> bool {
     node.and_then(|node| node.get_ref().as_array()).is_some_and(|array| array.is_empty())
 }
@@ -53,8 +77,9 @@ fn judged(root: &Reader<'_>, kinds: Vec<Placed<HookKind>>, run: &[HookKind]) -> 
 
 /// The known hooks that an array names; absent if the key is, or if it is no array of strings.
 fn kinds(root: &mut Reader<'_>, key: &'static str, foreign: &[String]) -> Option<Vec<Placed<HookKind>>> {
+    let form = Form::List(Box::new(Form::Word(HookKind::ALL.map(HookKind::name).to_vec())), HOOKS_MAX);
+    root.get(key, units::taking(form, units::texts(HOOKS_MAX)))?;
     let node = root.node(key)?;
-    root.get(key, units::texts(HOOKS_MAX))?;
     let mut kinds: Vec<Placed<HookKind>> = Vec::new();
     for entry in node.get_ref().as_array().into_iter().flat_map(|array| array.iter()) {
         let name = entry.get_ref().as_str().unwrap_or_default();

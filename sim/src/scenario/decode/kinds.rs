@@ -16,11 +16,22 @@ use super::units;
 type Read = fn(&mut Reader<'_>, &Frame<'_>) -> Option<FaultKind>;
 
 /// One kind of fault.
+#[derive(Clone, Copy)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) shape: Shape,
+    pub(super) reach: Reach,
     pub(super) keys: &'static [&'static str],
     pub(super) read: Read,
+}
+
+/// What `on` can choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Clocks, processes, or what single instances send and ask.
+    Targets,
+    /// Nothing: it happens to the service or the store as a whole.
+    Whole,
 }
 
 const DOWNTIME: Duration = Duration::from_secs(2);
@@ -28,15 +39,24 @@ const DOWNTIME: Duration = Duration::from_secs(2);
 const MOMENTS: [(&str, Moment); 3] =
     [("claimed", Moment::Claimed), ("sent", Moment::Sent), ("applied", Moment::Applied)];
 
-const OUTAGES: [(&str, OutageMode); 3] =
-    [("refused", OutageMode::Refused), ("503", OutageMode::Unavailable), ("hang", OutageMode::Hang)];
+const OUTAGES: [(&str, OutageMode); 4] = [
+    ("refused", OutageMode::Refused),
+    ("503", OutageMode::Unavailable),
+    ("401", OutageMode::Unauthorised),
+    ("hang", OutageMode::Hang),
+];
 
 const fn interval(name: &'static str, keys: &'static [&'static str], read: Read) -> Kind {
-    Kind { name, shape: Shape::Interval, keys, read }
+    Kind { name, shape: Shape::Interval, reach: Reach::Targets, keys, read }
 }
 
 const fn point(name: &'static str, keys: &'static [&'static str], read: Read) -> Kind {
-    Kind { name, shape: Shape::Point, keys, read }
+    Kind { name, shape: Shape::Point, reach: Reach::Targets, keys, read }
+}
+
+/// The same, of the service or store as a whole.
+const fn whole(kind: Kind) -> Kind {
+    Kind { reach: Reach::Whole, ..kind }
 }
 
 /// All kinds.
@@ -59,6 +79,7 @@ pub(super) const KINDS: [Kind; 34] = [
     Kind {
         name: "process.crash",
         shape: Shape::Crash,
+        reach: Reach::Targets,
         keys: &["downtime", "when"],
         read: |reader, _| Some(FaultKind::ProcessCrash { downtime: downtime(reader), when: when(reader) }),
     },
@@ -66,10 +87,17 @@ pub(super) const KINDS: [Kind; 34] = [
     Kind {
         name: "process.rolling-restart",
         shape: Shape::RollOut,
+        reach: Reach::Targets,
         keys: &["downtime"],
         read: |reader, _| Some(FaultKind::ProcessRollingRestart { downtime: downtime(reader) }),
     },
-    Kind { name: "process.deploy", shape: Shape::RollOut, keys: &["version", "experiment"], read: deploy },
+    Kind {
+        name: "process.deploy",
+        shape: Shape::RollOut,
+        reach: Reach::Targets,
+        keys: &["version", "experiment"],
+        read: deploy,
+    },
     interval("network.latency", &["add"], |reader, _| {
         Some(FaultKind::NetworkLatency { add: reader.need("add", "\"100ms\"", units::positive_duration)? })
     }),
@@ -92,7 +120,7 @@ pub(super) const KINDS: [Kind; 34] = [
     interval("quota.slow", &["factor"], |reader, _| {
         Some(FaultKind::QuotaSlow { factor: reader.need("factor", "5.0", units::number_in(1e-3..=1e6))? })
     }),
-    point("quota.restart", &[], |_, _| Some(FaultKind::QuotaRestart)),
+    whole(point("quota.restart", &[], |_, _| Some(FaultKind::QuotaRestart))),
     interval("quota.key-lag", &["lag"], |reader, _| {
         Some(FaultKind::QuotaKeyLag { lag: reader.need("lag", "\"2s\"", units::positive_duration)? })
     }),
@@ -105,15 +133,15 @@ pub(super) const KINDS: [Kind; 34] = [
         Some(FaultKind::StoreLatency { add: reader.need("add", "\"100ms\"", units::positive_duration)? })
     }),
     interval("store.error", &[], |_, _| Some(FaultKind::StoreError)),
-    interval("store.outage", &[], |_, _| Some(FaultKind::StoreOutage)),
-    interval("store.read-only", &[], |_, _| Some(FaultKind::StoreReadOnly)),
+    whole(interval("store.outage", &[], |_, _| Some(FaultKind::StoreOutage))),
+    whole(interval("store.read-only", &[], |_, _| Some(FaultKind::StoreReadOnly))),
     interval("store.lost-ack", &[], |_, _| Some(FaultKind::StoreLostAck)),
-    point("store.failover", &["lost", "silent"], |reader, _| {
+    whole(point("store.failover", &["lost", "silent"], |reader, _| {
         let lost = reader.need("lost", "\"5s\"", units::duration);
         let silent = reader.get("silent", units::boolean).unwrap_or(false);
         Some(FaultKind::StoreFailover { lost: lost?, silent })
-    }),
-    interval("store.full", &[], |_, _| Some(FaultKind::StoreFull)),
+    })),
+    whole(interval("store.full", &[], |_, _| Some(FaultKind::StoreFull))),
 ];
 
 fn downtime(reader: &mut Reader<'_>) -> Duration {

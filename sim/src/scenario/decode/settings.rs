@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::super::form::Form;
 use super::super::{
     Authority, Caller, Fleet, Hardened, Latency, Probability, Quota, Restart, RestartMode, StoreSettings, Users, Visits,
 };
@@ -21,7 +22,7 @@ const POPULATION_MAX: u32 = 4_000_000_000;
 /// Reads `[quota]`.
 pub(super) fn quota(mut reader: Reader<'_>) -> Quota {
     let unit = reader.get("unit", units::filled_text).unwrap_or_else(|| "units".to_owned());
-    let base = reader.get("base", units::integer(1..=u32::MAX)).unwrap_or(100);
+    let base = reader.get("base", units::integer(0..=u32::MAX)).unwrap_or(100);
     let hard_limit = reader.placed("hard-limit", units::integer(1..=u32::MAX));
     let price_per_unit_month = reader.get("price-per-unit-month", units::number_in(0.0..=1e12)).unwrap_or(0.0);
     let utilisation = reader.get("utilisation", units::number_in(0.0..=1.0)).unwrap_or(1.0);
@@ -81,7 +82,8 @@ pub(super) fn caller(mut reader: Reader<'_>) -> Caller {
 
 fn count_or_unlimited(value: &toml::de::DeValue<'_>) -> Result<u32, Flaw> {
     let remedy = "write a number of retries, or \"unlimited\"";
-    units::integer(0..=u32::MAX)(value).map_err(|flaw| Flaw::new(flaw.cause, remedy))
+    let form = || Form::Any(vec![Form::Integer { low: 0, high: u32::MAX.into() }, Form::Word(vec!["unlimited"])]);
+    units::integer(0..=u32::MAX)(value).map_err(|flaw| Flaw::new(flaw.cause, remedy).taking(form()))
 }
 
 /// Reads `[fleet]`.
@@ -148,6 +150,7 @@ enum Distribution {
 
 /// Reads a distribution of durations: a table, or a string for a constant.
 pub(super) fn latency(parent: &mut Reader<'_>, key: &'static str) -> Option<Placed<Latency>> {
+    parent.takes(key, Form::Latency);
     let node = parent.node(key)?;
     if node.get_ref().as_table().is_none() {
         let constant = parent.placed(key, units::duration)?;

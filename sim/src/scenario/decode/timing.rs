@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::super::Placement;
+use super::super::form::{Form, Need};
 use super::tree::{Flaw, Placed, Reader};
 use super::units::{self, written};
 
@@ -32,6 +34,7 @@ pub(super) enum Shape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Timing {
     pub(super) at: Duration,
+    pub(super) placement: Placement,
     pub(super) length: Duration,
     pub(super) every: Option<Duration>,
 }
@@ -51,33 +54,44 @@ pub(super) struct Extent {
 /// Reads `at`, `for` and `every` of a fault in a storm that lasts `duration`.
 pub(super) fn timing(reader: &mut Reader<'_>, extent: Extent, duration: Duration) -> Option<Timing> {
     let every = reader.placed("every", units::positive_duration);
-    let at = first_start(reader, every.as_ref());
+    let start = first_start(reader, every.as_ref());
     let length = length(reader, extent, every.is_some());
-    let (at, length) = (at?, length?);
+    let ((at, placement), length) = (start?, length?);
 
     let busy = if extent.shape == Shape::Crash && !extent.waits { extent.downtime } else { length };
     let last_at = match &every {
         Some(every) => check_repetitions(reader, every, at, busy, duration)?,
         None => at,
     };
-    check_ends(reader, last_at, last_at + busy, duration);
-    Some(Timing { at, length, every: every.map(|every| every.value) })
+    match placement {
+        Placement::Fixed => check_ends(reader, last_at, last_at + busy, duration),
+        // The seed places it so that it ends within the storm, if there is such a place.
+        Placement::Random => check_ends(reader, Duration::ZERO, busy, duration),
+    }
+    Some(Timing { at, placement, length, every: every.map(|every| every.value) })
 }
 
-fn first_start(reader: &mut Reader<'_>, every: Option<&Placed<Duration>>) -> Option<Duration> {
+/// The first start, zero if the seed decides.
+fn first_start(reader: &mut Reader<'_>, every: Option<&Placed<Duration>>) -> Option<(Duration, Placement)> {
+    reader.needs(Need::Some(&["at", "every"]));
     if let Some(node) = reader.node("at") {
-        if matches!(node.get_ref(), DeValue::String(text) if text == "random") {
-            let cause = "`at = \"random\"` is not supported by this version";
-            reader.sink().flaw(&node.span(), Flaw::new(cause, "write when the fault starts, such as `at = \"2m\"`"));
-            return None;
+        if is_random(node.get_ref()) {
+            return Some((Duration::ZERO, Placement::Random));
         }
-        return reader.get("at", units::duration);
+        let form = Form::Any(vec![Form::Duration, Form::Word(vec!["random"])]);
+        return Some((reader.get("at", units::taking(form, units::duration))?, Placement::Fixed));
     }
     if every.is_none() && !reader.has("every") {
         let cause = format!("`at` is missing in {}", reader.name());
-        reader.sink().gap(reader.place(), Flaw::new(cause, "add `at = \"2m\"`, or `every = \"10m\"` to repeat it"));
+        let remedy = "add `at = \"2m\"` or `at = \"random\"`, or `every = \"10m\"` to repeat it";
+        reader.sink().gap(reader.place(), Flaw::new(cause, remedy));
     }
-    every.map(|every| every.value)
+    every.map(|every| (every.value, Placement::Fixed))
+}
+
+/// Whether an `at` leaves the start to the seed.
+pub(super) fn is_random(at: &DeValue<'_>) -> bool {
+    matches!(at, DeValue::String(text) if text == "random")
 }
 
 fn length(reader: &mut Reader<'_>, extent: Extent, repeats: bool) -> Option<Duration> {

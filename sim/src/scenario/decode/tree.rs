@@ -14,7 +14,9 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::problem::{Finding, Lines, PROBLEMS_MAX};
+use super::super::form::{Form, Need};
+use super::super::problem::{Finding, Lines, PROBLEMS_MAX, ScenarioError};
+use super::form::Recorder;
 use super::words::{clip, list, nearest};
 
 /// A byte range of the source.
@@ -26,16 +28,22 @@ pub(super) type Node<'a> = Spanned<DeValue<'a>>;
 /// Entries of an array of tables; more are refused before they are looked at.
 const ENTRIES_MAX: usize = 500;
 
-/// Why a value was refused: cause and remedy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a value was refused: cause and remedy, and what is taken instead if its form was wrong.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Flaw {
     pub(super) cause: String,
     pub(super) remedy: String,
+    pub(super) form: Option<Form>,
 }
 
 impl Flaw {
     pub(super) fn new(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { cause: cause.into(), remedy: remedy.into() }
+        Self { cause: cause.into(), remedy: remedy.into(), form: None }
+    }
+
+    /// The same flaw, found by a parser that takes values of this form.
+    pub(super) fn taking(self, form: Form) -> Self {
+        Self { form: Some(form), ..self }
     }
 }
 
@@ -53,6 +61,9 @@ pub(super) struct Sink<'s> {
     flaws: RefCell<BTreeSet<Finding>>,
     gaps: RefCell<BTreeSet<Finding>>,
     omitted_count: Cell<usize>,
+    recorder: Option<RefCell<Recorder>>,
+    /// What is wrong with files that the file names.
+    attached: RefCell<Vec<ScenarioError>>,
 }
 
 impl<'s> Sink<'s> {
@@ -63,7 +74,24 @@ impl<'s> Sink<'s> {
             flaws: RefCell::default(),
             gaps: RefCell::default(),
             omitted_count: Cell::default(),
+            recorder: None,
+            attached: RefCell::default(),
         }
+    }
+
+    /// For a probe: what its decoder asks for is recorded.
+    pub(super) fn recording(source: &'s str) -> Self {
+        Self { recorder: Some(RefCell::default()), ..Self::new(source) }
+    }
+
+    /// What was recorded, if this sink records.
+    pub(super) fn into_recorder(self) -> Option<Recorder> {
+        self.recorder.map(RefCell::into_inner)
+    }
+
+    /// Notes something of a probe; nothing of any other file. Gives 0 where it does not record.
+    fn record(&self, note: impl FnOnce(&mut Recorder) -> usize) -> usize {
+        self.recorder.as_ref().map_or(0, |recorder| note(&mut recorder.borrow_mut()))
     }
 
     /// The line of a place, from 1.
@@ -86,6 +114,16 @@ impl<'s> Sink<'s> {
         self.omitted_count.set(self.omitted_count.get() + count);
     }
 
+    /// Everything that is wrong with a file that the file names.
+    pub(super) fn attached(&self, error: ScenarioError) {
+        self.attached.borrow_mut().push(error);
+    }
+
+    /// What was found in such files.
+    pub(super) fn take_attached(&self) -> Vec<ScenarioError> {
+        self.attached.take()
+    }
+
     /// What was found: flaws, gaps, and how many more.
     pub(super) fn into_parts(self) -> (BTreeSet<Finding>, BTreeSet<Finding>, usize) {
         (self.flaws.into_inner(), self.gaps.into_inner(), self.omitted_count.get())
@@ -104,22 +142,30 @@ pub(super) struct Reader<'a> {
     place: Place,
     table: Option<&'a DeTable<'a>>,
     known: Vec<&'static str>,
+    /// The table's number in the recording of a probe.
+    record: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Reads the table of a whole file.
     pub(super) fn root(sink: &'a Sink<'a>, table: &'a DeTable<'a>) -> Self {
-        Self { sink, name: "the file".to_owned(), place: 0..0, table: Some(table), known: Vec::new() }
+        let record = sink.record(|recorder| recorder.table(None));
+        Self { sink, name: "the file".to_owned(), place: 0..0, table: Some(table), known: Vec::new(), record }
     }
 
     /// Reads `node`, called `name` in messages; a value of another type is reported.
     pub(super) fn of(sink: &'a Sink<'a>, name: String, node: &'a Node<'a>) -> Self {
+        let record = sink.record(|recorder| recorder.table(None));
+        Self::recorded(sink, name, node, record)
+    }
+
+    fn recorded(sink: &'a Sink<'a>, name: String, node: &'a Node<'a>, record: usize) -> Self {
         let table = node.get_ref().as_table();
         if table.is_none() {
             let cause = format!("expected a table, found {}", super::units::found(node.get_ref()));
             sink.flaw(&node.span(), Flaw::new(cause, format!("write {name} as a table of keys")));
         }
-        Self { sink, name, place: node.span(), table, known: Vec::new() }
+        Self { sink, name, place: node.span(), table, known: Vec::new(), record }
     }
 
     /// Where problems go.
@@ -151,16 +197,46 @@ impl<'a> Reader<'a> {
     pub(super) fn node(&mut self, key: &'static str) -> Option<&'a Node<'a>> {
         if !self.known.contains(&key) {
             self.known.push(key);
+            self.note(|recorder, record| recorder.key(record, key));
         }
         self.table?.get(key)
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Recorder, usize)) {
+        let _: usize = self.sink.record(|recorder| {
+            note(recorder, self.record);
+            self.record
+        });
+    }
+
+    /// Says what a key's value may be that is not read by a parser.
+    pub(super) fn takes(&self, key: &'static str, form: Form) {
+        self.note(|recorder, record| recorder.form(record, key, form));
+    }
+
+    /// Says what must be there of several keys. Who reads them reports what is missing.
+    pub(super) fn needs(&self, need: Need) {
+        self.note(|recorder, record| recorder.need(record, need));
+    }
+
+    /// Notes what a parser takes: given a boolean, it says so, or takes booleans.
+    fn note_form<T>(&self, key: &'static str, parse: impl Fn(&DeValue<'_>) -> Result<T, Flaw>) {
+        self.note(|recorder, record| {
+            let form = match parse(&DeValue::Boolean(true)) {
+                Ok(_) => Form::Boolean,
+                Err(flaw) => flaw.form.unwrap_or_else(|| panic!("FORM-1: the parser of `{key}` says what it takes")),
+            };
+            recorder.form(record, key, form);
+        });
     }
 
     /// The key's value with its place, if it is there and `parse` takes it.
     pub(super) fn placed<T>(
         &mut self,
         key: &'static str,
-        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Flaw>,
+        parse: impl Fn(&DeValue<'_>) -> Result<T, Flaw>,
     ) -> Option<Placed<T>> {
+        self.note_form(key, &parse);
         let node = self.node(key)?;
         match parse(node.get_ref()) {
             Ok(value) => Some(Placed { value, place: node.span() }),
@@ -173,11 +249,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The key's value, if it is there and `parse` takes it.
-    pub(super) fn get<T>(
-        &mut self,
-        key: &'static str,
-        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Flaw>,
-    ) -> Option<T> {
+    pub(super) fn get<T>(&mut self, key: &'static str, parse: impl Fn(&DeValue<'_>) -> Result<T, Flaw>) -> Option<T> {
         self.placed(key, parse).map(|placed| placed.value)
     }
 
@@ -186,7 +258,7 @@ impl<'a> Reader<'a> {
         &mut self,
         key: &'static str,
         example: &str,
-        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Flaw>,
+        parse: impl Fn(&DeValue<'_>) -> Result<T, Flaw>,
     ) -> Option<T> {
         self.need_placed(key, example, parse).map(|placed| placed.value)
     }
@@ -196,8 +268,9 @@ impl<'a> Reader<'a> {
         &mut self,
         key: &'static str,
         example: &str,
-        parse: impl FnOnce(&DeValue<'_>) -> Result<T, Flaw>,
+        parse: impl Fn(&DeValue<'_>) -> Result<T, Flaw>,
     ) -> Option<Placed<T>> {
+        self.note(|recorder, record| recorder.needed(record, key));
         if self.table.is_some() && self.node(key).is_none() {
             let cause = format!("`{key}` is missing in {}", self.name);
             self.sink.gap(&self.place, Flaw::new(cause, format!("add `{key} = {example}`")));
@@ -217,11 +290,17 @@ impl<'a> Reader<'a> {
 
     /// A table inside this one.
     pub(super) fn table(&mut self, key: &'static str, name: impl Into<String>) -> Self {
+        let record = self.sink.record(|recorder| recorder.inner(self.record, key));
         match self.node(key) {
-            Some(node) => Self::of(self.sink, name.into(), node),
-            None => {
-                Self { sink: self.sink, name: name.into(), place: self.place.clone(), table: None, known: Vec::new() }
-            }
+            Some(node) => Self::recorded(self.sink, name.into(), node, record),
+            None => Self {
+                sink: self.sink,
+                name: name.into(),
+                place: self.place.clone(),
+                table: None,
+                known: Vec::new(),
+                record,
+            },
         }
     }
 
@@ -238,11 +317,17 @@ impl<'a> Reader<'a> {
             self.sink.flaw(&surplus.span(), Flaw::new(cause, "merge entries, or split the scenario"));
         }
         let entries = entries.iter().take(ENTRIES_MAX);
-        entries.map(|entry| Self::of(self.sink, name.to_owned(), entry)).collect()
+        let read = entries.map(|entry| {
+            let kind = entry.get_ref().get("kind").and_then(|kind| kind.get_ref().as_str());
+            let record = self.sink.record(|recorder| recorder.entry(self.record, key, kind));
+            Self::recorded(self.sink, name.to_owned(), entry, record)
+        });
+        read.collect()
     }
 
     /// A table inside this one that must be there; `example` shows how to write it.
     pub(super) fn need_table(&mut self, key: &'static str, name: &str, example: &str) -> Self {
+        self.note(|recorder, record| recorder.needed(record, key));
         if self.node(key).is_none() {
             let cause = format!("{name} is missing in {}", self.name);
             self.sink.gap(&self.place, Flaw::new(cause, format!("add {example}")));

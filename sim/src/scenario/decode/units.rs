@@ -10,6 +10,7 @@ use std::time::Duration;
 use hookproof_core::time::WallTime;
 use toml::de::DeValue;
 
+use super::super::form::Form;
 use super::super::{ClockShift, Probability};
 use super::tree::Flaw;
 use super::words::{clip, list, nearest};
@@ -53,7 +54,8 @@ fn expected(what: &str, value: &DeValue<'_>, remedy: &str) -> Flaw {
 
 /// A string.
 pub(super) fn text(value: &DeValue<'_>) -> Result<String, Flaw> {
-    let text = value.as_str().ok_or_else(|| expected("a string", value, "put it in double quotes"))?;
+    let refused = || expected("a string", value, "put it in double quotes").taking(Form::Text);
+    let text = value.as_str().ok_or_else(refused)?;
     if text.len() > TEXT_BYTES_MAX {
         let cause = format!("a string of {} bytes; at most {TEXT_BYTES_MAX} are read", text.len());
         return Err(Flaw::new(cause, "shorten it"));
@@ -63,13 +65,13 @@ pub(super) fn text(value: &DeValue<'_>) -> Result<String, Flaw> {
 
 /// A string that is not empty.
 pub(super) fn filled_text(value: &DeValue<'_>) -> Result<String, Flaw> {
-    let text = text(value)?;
+    let text = text(value).map_err(|flaw| flaw.taking(Form::FilledText))?;
     if text.trim().is_empty() { Err(Flaw::new("the string is empty", "write something in it")) } else { Ok(text) }
 }
 
 /// A name that can be referred to.
 pub(super) fn name(value: &DeValue<'_>) -> Result<String, Flaw> {
-    let text = filled_text(value)?;
+    let text = filled_text(value).map_err(|flaw| flaw.taking(Form::Name))?;
     if text.len() > 100 || text.chars().any(char::is_control) || text.trim() != text {
         let cause = format!("\"{}\" can't be a name", clip(&text));
         return Err(Flaw::new(cause, "use at most 100 bytes without control characters or spaces at the ends"));
@@ -84,7 +86,7 @@ pub(super) fn version(value: &DeValue<'_>) -> Result<String, Flaw> {
         return Ok(number.to_string());
     }
     let remedy = "write the version as an integer or a string";
-    value.as_str().ok_or_else(|| expected("an integer or a string", value, remedy))?;
+    value.as_str().ok_or_else(|| expected("an integer or a string", value, remedy).taking(Form::Version))?;
     filled_text(value)
 }
 
@@ -97,7 +99,8 @@ pub(super) fn boolean(value: &DeValue<'_>) -> Result<bool, Flaw> {
 pub(super) fn texts(count_max: usize) -> impl Fn(&DeValue<'_>) -> Result<Vec<String>, Flaw> {
     move |value| {
         let remedy = "write it as `[\"…\", \"…\"]`";
-        let array = value.as_array().ok_or_else(|| expected("an array of strings", value, remedy))?;
+        let form = || Form::List(Box::new(Form::Text), count_max);
+        let array = value.as_array().ok_or_else(|| expected("an array of strings", value, remedy).taking(form()))?;
         if array.len() > count_max {
             let cause = format!("an array of {} entries; at most {count_max} make sense", array.len());
             return Err(Flaw::new(cause, "shorten it"));
@@ -109,13 +112,14 @@ pub(super) fn texts(count_max: usize) -> impl Fn(&DeValue<'_>) -> Result<Vec<Str
 /// An integer in `range`.
 pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl Fn(&DeValue<'_>) -> Result<T, Flaw>
 where
-    T: Copy + Display + PartialOrd + TryFrom<i128>,
+    T: Copy + Display + PartialOrd + TryFrom<i128> + Into<i128>,
 {
     move |value| {
         let (low, high) = (range.start(), range.end());
         let remedy = format!("write an integer from {low} to {high}");
         let Some(integer) = value.as_integer() else {
-            return Err(expected("an integer", value, &remedy));
+            let form = Form::Integer { low: (*low).into(), high: (*high).into() };
+            return Err(expected("an integer", value, &remedy).taking(form));
         };
         let number = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
         match number.and_then(|number| T::try_from(number).ok()) {
@@ -136,7 +140,10 @@ pub(super) fn number(value: &DeValue<'_>) -> Result<f64, Flaw> {
         | DeValue::Boolean(_)
         | DeValue::Datetime(_)
         | DeValue::Array(_)
-        | DeValue::Table(_) => return Err(expected("a number", value, remedy)),
+        | DeValue::Table(_) => {
+            let form = Form::Number { low: f64::NEG_INFINITY, high: f64::INFINITY };
+            return Err(expected("a number", value, remedy).taking(form));
+        }
     };
     match text.parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(number),
@@ -147,7 +154,8 @@ pub(super) fn number(value: &DeValue<'_>) -> Result<f64, Flaw> {
 /// A number in `range`.
 pub(super) fn number_in(range: RangeInclusive<f64>) -> impl Fn(&DeValue<'_>) -> Result<f64, Flaw> {
     move |value| {
-        let number = number(value)?;
+        let form = Form::Number { low: *range.start(), high: *range.end() };
+        let number = number(value).map_err(|flaw| flaw.taking(form))?;
         if range.contains(&number) {
             return Ok(number);
         }
@@ -159,7 +167,8 @@ pub(super) fn number_in(range: RangeInclusive<f64>) -> impl Fn(&DeValue<'_>) -> 
 /// A probability, rounded to parts per million.
 pub(super) fn probability(value: &DeValue<'_>) -> Result<Probability, Flaw> {
     let remedy = "write a number from 0 to 1, such as 0.05";
-    let share = number_in(0.0..=1.0)(value).map_err(|flaw| Flaw::new(flaw.cause, remedy))?;
+    let refused = |flaw: Flaw| Flaw::new(flaw.cause, remedy).taking(Form::Probability);
+    let share = number_in(0.0..=1.0)(value).map_err(refused)?;
     if share > 0.0 && share < 1e-6 {
         let cause = format!("{} is finer than one in a million", found(value));
         return Err(Flaw::new(cause, "write 0, or at least 0.000001"));
@@ -185,7 +194,7 @@ pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Flaw> {
 
 /// A duration longer than zero.
 pub(super) fn positive_duration(value: &DeValue<'_>) -> Result<Duration, Flaw> {
-    let duration = duration(value)?;
+    let duration = duration(value).map_err(|flaw| flaw.taking(Form::PositiveDuration))?;
     if duration.is_zero() {
         return Err(Flaw::new("the duration is zero", "write a duration longer than zero, such as \"30s\""));
     }
@@ -194,7 +203,7 @@ pub(super) fn positive_duration(value: &DeValue<'_>) -> Result<Duration, Flaw> {
 
 /// What a clock is moved by: a duration that may be negative, but not zero.
 pub(super) fn shift(value: &DeValue<'_>) -> Result<ClockShift, Flaw> {
-    let text = duration_text(value)?;
+    let text = duration_text(value).map_err(|flaw| flaw.taking(Form::Shift))?;
     let (size, is_back) = match text.strip_prefix('-') {
         Some(size) => (size, true),
         None => (text.strip_prefix('+').unwrap_or(text), false),
@@ -213,7 +222,8 @@ fn duration_text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Flaw> {
         DeValue::Integer(integer) => integer.to_string(),
         DeValue::Float(float) => float.as_str().to_owned(),
         DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-            return Err(expected("a duration", value, "write a string with a unit, such as \"90s\" or \"1h30m\""));
+            let flaw = expected("a duration", value, "write a string with a unit, such as \"90s\" or \"1h30m\"");
+            return Err(flaw.taking(Form::Duration));
         }
     };
     let number = clip(&number);
@@ -224,7 +234,7 @@ fn duration_text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Flaw> {
 }
 
 /// Parses `1h30m`, `1.5s`, `250ms`.
-fn parse_duration(text: &str) -> Result<Duration, Flaw> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, Flaw> {
     let malformed = || {
         let cause = format!("\"{}\" is not a duration", clip(text));
         Flaw::new(
@@ -296,7 +306,7 @@ fn scaled(whole: u128, decimals: &str, scale: u128) -> Option<u128> {
 /// A rate such as "30/s", in arrivals a second.
 pub(super) fn rate(value: &DeValue<'_>) -> Result<f64, Flaw> {
     let remedy = "write a number per unit of time, such as \"30/s\", \"5/m\", \"2/h\" or \"100/d\"";
-    let text = value.as_str().ok_or_else(|| expected("a rate", value, remedy))?;
+    let text = value.as_str().ok_or_else(|| expected("a rate", value, remedy).taking(Form::Rate))?;
     let malformed = || Flaw::new(format!("\"{}\" is not a rate", clip(text)), remedy);
     let (count, unit) = text.split_once('/').ok_or_else(malformed)?;
     if !count.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
@@ -323,7 +333,7 @@ pub(super) fn start(value: &DeValue<'_>) -> Result<WallTime, Flaw> {
         DeValue::String(text) => text.to_string(),
         DeValue::Datetime(datetime) => datetime.to_string(),
         DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => {
-            return Err(expected("an RFC 3339 time", value, remedy));
+            return Err(expected("an RFC 3339 time", value, remedy).taking(Form::Moment));
         }
     };
     let malformed = || Flaw::new(format!("\"{}\" is not an RFC 3339 time", clip(&text)), remedy);
@@ -347,12 +357,21 @@ pub(super) fn choice<T: Copy, const N: usize>(
         let names = || words.iter().map(|(name, _)| *name);
         let quoted: Vec<_> = names().map(|name| format!("\"{name}\"")).collect();
         let all = format!("write one of {}", quoted.join(", "));
-        let word = value.as_str().ok_or_else(|| expected(what, value, &all))?;
+        let form = || Form::Word(names().collect());
+        let word = value.as_str().ok_or_else(|| expected(what, value, &all).taking(form()))?;
         if let Some((_, chosen)) = words.iter().find(|(name, _)| *name == word) {
             return Ok(*chosen);
         }
         Err(Flaw::new(format!("\"{}\" is not {what}", clip(word)), meant(word, names(), &all)))
     }
+}
+
+/// The same parser, of which more is known than it says itself.
+pub(super) fn taking<T>(
+    form: Form,
+    parse: impl Fn(&DeValue<'_>) -> Result<T, Flaw>,
+) -> impl Fn(&DeValue<'_>) -> Result<T, Flaw> {
+    move |value| parse(value).map_err(|flaw| flaw.taking(form.clone()))
 }
 
 /// "did you mean …?", or `otherwise`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::super::form::Form;
 use super::super::{Capability, Latency, Profile, Upstream, UpstreamFacts};
 use super::settings::latency;
 use super::tree::{Flaw, Reader};
@@ -79,5 +80,6 @@ fn service_time(reader: &mut Reader<'_>) -> Latency {
 
 fn count_or_unbounded(value: &DeValue<'_>) -> Result<u32, Flaw> {
     let remedy = "write how many requests may wait, or \"unbounded\"";
-    units::integer(0..=u32::MAX)(value).map_err(|flaw| Flaw::new(flaw.cause, remedy))
+    let form = || Form::Any(vec![Form::Integer { low: 0, high: u32::MAX.into() }, Form::Word(vec!["unbounded"])]);
+    units::integer(0..=u32::MAX)(value).map_err(|flaw| Flaw::new(flaw.cause, remedy).taking(form()))
 }

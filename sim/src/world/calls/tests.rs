@@ -21,8 +21,13 @@ fn scenario(more: &str) -> Scenario {
 
 /// A world in which no process ever starts and nobody visits; faults take place.
 fn world(scenario: &Scenario) -> World<'_> {
-    let setting =
-        Setting { hook: HookKind::Original, protections: Protections::ALL, recording: Recording::Off, seed: 1 };
+    let setting = Setting {
+        hook: HookKind::Original,
+        protections: Protections::ALL,
+        sabotage: None,
+        recording: Recording::Off,
+        seed: 1,
+    };
     let span = Span { name: "run".into(), stretches: vec![(Duration::ZERO, scenario.duration)], fault: None };
     let mut world = World::new(scenario, setting, vec![span]);
     world.schedule_faults();
@@ -73,10 +78,34 @@ fn read_under(fault: &str) -> (Vec<Answer>, FaultAccount, [u64; 3]) {
     let answers = go_on(&mut world, seconds(3000));
     assert_eq!(world.recorder.user(3).effects, 1, "{fault}: a read has no effect");
     assert_eq!((world.in_flight, world.recorder.stretches[0].attempts), (0, 2), "{fault}");
-    assert_eq!(world.recorder.stretches[0].false_acks, 0, "{fault}");
+    assert_eq!(unexplained(&world), 0, "{fault}");
     let reached = world.recorder.reached();
     let counts = ["reads-answered", "reads-absent", "late-executions"].map(|name| reached[name]);
     (answers, world.faults.accounts().remove(0), counts)
+}
+
+/// Answers that said yes with no effect of their request or key.
+fn unexplained(world: &World<'_>) -> usize {
+    world.recorder.acks.as_ref().map_or(0, |acks| acks.unexplained().count())
+}
+
+#[test]
+fn a_false_yes_counts_each_time_it_is_heard_until_an_effect_of_its_key_makes_it_true() {
+    // Under this profile the false yes is kept with its key, and repeated to whoever asks again.
+    let lie = "[[fault]]\nkind = \"quota.false-ack\"\nat = \"0s\"\nfor = \"10s\"\n";
+    let scenario = scenario(&format!("[upstream]\nkey-ttl = \"1m\"\nprofile = \"stripe-v1\"\n{lie}"));
+    let mut world = world(&scenario);
+    let mut yes_by = |at, heard, effects| {
+        let now = seconds(at);
+        go_on(&mut world, now);
+        world.send(now, 0, call(Ask::Apply, 3));
+        assert!(matches!(go_on(&mut world, seconds(at + 9))[..], [Answer::Status { code: 200, .. }]), "at {at} s");
+        assert_eq!((unexplained(&world), world.recorder.user(3).effects), (heard, effects), "at {at} s");
+    };
+    yes_by(1, 1, 0);
+    yes_by(20, 2, 0);
+    // The key is forgotten, the request is executed, and all that was said of it has come true.
+    yes_by(80, 0, 1);
 }
 
 #[test]

@@ -1,0 +1,135 @@
+//! `new`: a commented scenario to start from.
+//!
+//! Owns the starter's text. In it, `#key = value` shows a default and `#+ ` something that is not there by default; the
+//! tests take both marks away and hand the text to the decoder, so no name and no default in it can go stale.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::args::NewArgs;
+use crate::exit::{Exit, Failure};
+use crate::scenarios::unreadable;
+use crate::terminal::{self, Terminal};
+
+/// The scenario.
+const STARTER: &str = include_str!("new/starter.toml");
+
+/// Prints the starter, or writes it to a file that is not there yet.
+///
+/// # Errors
+/// The file is there, or can't be written.
+pub(crate) fn new(args: &NewArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    let Some(path) = &args.file else {
+        terminal::print(STARTER.as_bytes())?;
+        return Ok(Exit::Pass);
+    };
+    if !args.force && fs::symlink_metadata(path).is_ok() {
+        let message = format!("{} is there already; name another file, or replace it with --force", path.display());
+        return Err(Failure::bad_input(message));
+    }
+    write(path).map_err(|error| unwritable(path, &error))?;
+    let shown = path.display();
+    terminal.say(&format!("wrote {shown}; next: hookproof explain {shown}, then hookproof run {shown}"));
+    Ok(Exit::Pass)
+}
+
+/// Writes the whole file under another name first, so that a reader never finds a part of it.
+fn write(path: &Path) -> io::Result<()> {
+    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::IsADirectory))?;
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let temporary = path.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
+    let written = fs::File::create(&temporary).and_then(|mut file| {
+        file.write_all(STARTER.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Failure::bad_input(format!("{}: its folder is not there; make it", path.display()));
+    }
+    unreadable(path, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use hookproof_sim::outcome::Verdict;
+    use hookproof_sim::scenario::{Hardened, HookKind, Scenario, decode};
+
+    fn decoded(source: &str) -> Scenario {
+        decode("starter", "starter.toml", source.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The text with these marks taken away from lines.
+    fn uncommented(additions_too: bool) -> String {
+        let line = |line: &str| match line.strip_prefix("#+ ") {
+            Some(addition) if additions_too => format!("{addition}\n"),
+            Some(_) => "\n".to_owned(),
+            None => match line.strip_prefix('#') {
+                Some(key) if !key.is_empty() && !key.starts_with([' ', '#']) => format!("{key}\n"),
+                Some(_) | None => format!("{line}\n"),
+            },
+        };
+        STARTER.lines().map(line).collect()
+    }
+
+    #[test]
+    fn the_starter_passes_and_its_fault_is_met() {
+        let scenario = decoded(STARTER);
+        assert_eq!(scenario.hooks, HookKind::ALL);
+        let outcome = hookproof_sim::run(&scenario, HookKind::Hardened, scenario.seed, &mut |_| {});
+        assert_eq!(outcome.verdict, Verdict::Pass, "{:#?}", outcome.expectations);
+        assert!(outcome.faults.iter().all(|fault| fault.effects > 0), "{:?}", outcome.faults);
+    }
+
+    #[test]
+    fn what_the_starter_shows_as_a_default_is_the_default() {
+        let (starter, mut shown) = (decoded(STARTER), decoded(&uncommented(false)));
+        assert_ne!(shown.hardened, starter.hardened, "the settings of [hardened] are shown");
+        assert_eq!(shown.hook_config(), starter.hook_config());
+        shown.hardened = Hardened::default();
+        let mut spec = shown.experiment.spec().clone();
+        assert_eq!(spec.lineage.take().as_deref(), Some(starter.experiment.lineage()));
+        assert_eq!(spec.salt.take().as_deref(), Some(starter.experiment.salt()));
+        assert_eq!(&spec, starter.experiment.spec());
+        shown.experiment = starter.experiment.clone();
+        shown.digest = starter.digest;
+        assert_eq!(shown, starter);
+    }
+
+    #[test]
+    fn what_the_starter_offers_to_add_can_be_added() {
+        let (starter, all) = (decoded(STARTER), decoded(&uncommented(true)));
+        assert!(all.traffic.len() > starter.traffic.len() && all.faults.len() > starter.faults.len());
+        assert!(all.windows.len() > starter.windows.len() && all.expects.len() > starter.expects.len());
+    }
+
+    #[test]
+    fn every_key_that_the_decoder_knows_is_shown_but_those_of_single_faults() {
+        let format = hookproof_sim::scenario::format();
+        let all = uncommented(true);
+        let is_of_a_key = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+        let before_equals = all.lines().flat_map(|line| line.split('=').rev().skip(1));
+        let shown: BTreeSet<&str> =
+            before_equals.filter_map(|text| text.trim_end().rsplit(|letter| !is_of_a_key(letter)).next()).collect();
+        let mut missing = Vec::new();
+        for (name, key) in &format.keys {
+            let hookproof_sim::scenario::form::Form::Table(table) = &key.form else { continue };
+            missing.extend(table.keys.keys().filter(|key| !shown.contains(*key)).map(|key| format!("{name}.{key}")));
+        }
+        // Arrays of tables have headers instead.
+        missing.retain(|name| name != "experiment.variant");
+        assert_eq!(missing, Vec::<String>::new());
+    }
+}

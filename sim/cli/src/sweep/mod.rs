@@ -1,0 +1,108 @@
+//! `sweep`: many seeds of scenarios on all cores, and what they found together.
+
+mod array;
+pub(crate) mod merge;
+mod output;
+mod plan;
+mod progress;
+
+use std::env;
+use std::num::NonZeroUsize;
+use std::thread;
+
+use hookproof_reports::{SWEEP_SCHEMA, Seeds, Shard, SweepRecord};
+use hookproof_sim::scenario::HookKind;
+
+use crate::args::{ShardChoice, SweepArgs};
+use crate::exit::{Exit, Failure};
+use crate::out::OutFolder;
+use crate::record;
+use crate::scenarios::{self, Loaded};
+use crate::terminal::Terminal;
+use output::{Output, exit};
+use plan::{Plan, Target, Times};
+
+/// Sweeps what `args` select, and prints and writes what they ask for.
+///
+/// # Errors
+/// Bad input, before anything is run; a failure of the harness.
+pub(crate) fn sweep(args: &SweepArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    let output = Output::resolve(&args.formats, args.out.is_some())?;
+    let shard = shard(args, terminal)?;
+    let files = scenarios::load(&args.paths, args.limits, terminal)?;
+    let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
+    let targets: Vec<Target<'_>> = files.iter().map(|file| Target { file, hooks: hooks(args, file) }).collect();
+    announce(args, &targets, shard, terminal);
+
+    let available = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let plan = Plan {
+        targets: &targets,
+        seeds: args.seeds.clone(),
+        shard,
+        swarm: args.swarm,
+        jobs: args.jobs.unwrap_or_else(available),
+        times: if args.check_determinism { Times::Twice } else { Times::Once },
+        simulate: hookproof_sim::run,
+    };
+    let swept = plan.run(terminal)?;
+    let record = SweepRecord {
+        schema: SWEEP_SCHEMA.to_owned(),
+        tool: record::tool(),
+        seeds: Seeds { from: args.seeds.start, to: args.seeds.end },
+        swarm: args.swarm,
+        shard: (shard != Shard::WHOLE).then_some(shard),
+        scenarios: swept.scenarios,
+    };
+    let paths = files.iter().map(|file| (record::scenario_digest(&file.scenario), file.path.clone())).collect();
+    output.put(&record, paths, folder.as_ref(), terminal)?;
+    for message in swept.diverged.messages() {
+        terminal.complain(&message);
+    }
+    let verdict = exit(&record);
+    Ok(if swept.diverged.is_empty() { verdict } else { verdict.min(Exit::Diverged) })
+}
+
+fn hooks(args: &SweepArgs, file: &Loaded) -> Vec<HookKind> {
+    let mut hooks: Vec<HookKind> = Vec::new();
+    for hook in if args.hooks.is_empty() { &file.scenario.hooks } else { &args.hooks } {
+        if !hooks.contains(hook) {
+            hooks.push(*hook);
+        }
+    }
+    hooks
+}
+
+/// What the command line says, else what an array job's variables say, else the whole.
+fn shard(args: &SweepArgs, terminal: &Terminal) -> Result<Shard, Failure> {
+    let shard = match args.shard {
+        Some(ShardChoice::Part(shard)) => shard,
+        Some(ShardChoice::Whole) => Shard::WHOLE,
+        None => match array::detect(|name| env::var(name).ok()).map_err(Failure::bad_input)? {
+            None => Shard::WHOLE,
+            Some(array::Found { shard, scheduler, variable }) => {
+                terminal.say(&format!("shard {shard}, from {variable} ({scheduler}); --shard none runs the whole"));
+                shard
+            }
+        },
+    };
+    let seeds = args.seeds.end - args.seeds.start;
+    if shard.count() > seeds {
+        let shards = shard.count();
+        return Err(Failure::bad_input(format!("{shards} shards of {seeds} seeds: some would be empty; use fewer")));
+    }
+    if shard != Shard::WHOLE && args.out.is_none() && !args.formats.contains(&crate::args::SweepFormat::Json) {
+        terminal.say("this shard is printed and not stored; --out DIR stores it for `hookproof merge`");
+    }
+    Ok(shard)
+}
+
+fn announce(args: &SweepArgs, targets: &[Target<'_>], shard: Shard, terminal: &Terminal) {
+    let seeds = &args.seeds;
+    for Target { file, hooks } in targets {
+        let hooks: Vec<&str> = hooks.iter().map(|hook| hook.name()).collect();
+        let swarm = if args.swarm { ", swarm" } else { "" };
+        let part = if shard == Shard::WHOLE { String::new() } else { format!(", shard {shard}") };
+        let (from, to) = (seeds.start, seeds.end - 1);
+        terminal.say(&format!("{}: seeds {from} to {to}{swarm}{part}, {}", file.path, hooks.join(", ")));
+    }
+}

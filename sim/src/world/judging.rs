@@ -1,0 +1,392 @@
+//! What the invariants need to know beside the events themselves.
+//!
+//! Owns the side tables of the rules that look at more than one event, and the times that are stated from the settings. In a
+//! run without trouble every check is a comparison and allocates nothing. A rule about claims is checked for hooks that claim:
+//! where the store has never answered a claim, it is not checked at all. Read next: `oracle`, and "Invariants" in
+//! `docs/metrics.md`.
+
+use std::time::Duration;
+
+use hookproof_core::classify::{Action, AnswerClass, Applied, Doubt, RetryCause, classify, classify_read};
+use hookproof_core::delivery::config::DeliveryConfig;
+use hookproof_core::store::{Committed, GrantState, Image};
+use hookproof_core::time::Instant;
+use hookproof_core::upstream::{Answer, Ask};
+
+use super::World;
+use crate::metrics::reached::Reached;
+use crate::oracle::Rule;
+use crate::oracle::budget::{Bucket, Postponed};
+use crate::oracle::claims::{Claimed, Claims, Cover, Holder, Takeover, is_within_window};
+use crate::scenario::{Capability, FaultKind, Scenario, Target, Targets};
+use crate::store::Sender;
+use crate::subject::{self, Output};
+
+/// More than the order of events at one instant can amount to.
+const SLACK: Duration = Duration::from_millis(10);
+
+/// The side tables.
+#[derive(Clone, Debug)]
+pub(super) struct Judging {
+    pub delivery: DeliveryConfig,
+    pub batch_max: u16,
+    pub claims: Claims,
+    postponed: Postponed,
+    /// What is true of keys: how long one is remembered, and the longest way of a request; `None` where there are none.
+    window: Option<(Duration, Duration)>,
+    /// Whether a request in doubt may be sent again at all.
+    resends: Resends,
+    /// The longest that a visit waits for the store.
+    patience: Duration,
+    /// Whether the store's clock stays within its declared error, so that what rests on it can be held to it.
+    pub store_clock_is_honest: bool,
+    /// Until then a claim may be lost that its holder believes in.
+    claims_lost_until: Instant,
+    /// What waited at the service, or in the store, when the last trigger ended.
+    pub backlog_at_trigger_end: Option<usize>,
+}
+
+/// Whether the service knows a repetition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resends {
+    /// For ever.
+    Always,
+    /// Within the key's window.
+    Within,
+    /// Never.
+    Never,
+}
+
+impl Judging {
+    pub fn new(scenario: &Scenario) -> Self {
+        let config = scenario.hook_config();
+        let truth = scenario.upstream.truth;
+        let (resends, window) = match truth.capability {
+            Capability::PutById => (Resends::Always, None),
+            Capability::IdempotencyKey => (Resends::Within, Some((truth.key_ttl, truth.request_lifetime))),
+            Capability::ReadBack | Capability::None => (Resends::Never, None),
+        };
+        Self {
+            batch_max: config.committer.batch_max,
+            patience: slowed(config.committer.patience, scenario) + SLACK,
+            delivery: config.delivery,
+            claims: Claims::default(),
+            postponed: Postponed::default(),
+            window,
+            resends,
+            store_clock_is_honest: store_error(scenario) <= scenario.store.clock_error,
+            claims_lost_until: Instant::ORIGIN,
+            backlog_at_trigger_end: None,
+        }
+    }
+
+    /// A process's retry budget when it starts.
+    pub const fn bucket(&self) -> Bucket {
+        Bucket::new(self.delivery.retry_budget, self.delivery.backoff_cap)
+    }
+}
+
+/// A time that an instance measures, in true time: its clock may be slow.
+fn slowed(duration: Duration, scenario: &Scenario) -> Duration {
+    let slow = scenario.faults.iter().filter_map(|fault| {
+        if let FaultKind::ClockDrift { ppm } = fault.kind {
+            Some(u64::from((-ppm).clamp(0, 999_999).unsigned_abs()))
+        } else {
+            None
+        }
+    });
+    let ppm: u64 = slow.sum::<u64>().min(999_999);
+    Duration::from_nanos(hookproof_core::time::nanos(duration).saturating_mul(1_000_000) / (1_000_000 - ppm))
+}
+
+/// The most by which faults can put the store's clock wrong.
+fn store_error(scenario: &Scenario) -> Duration {
+    let of_store = scenario.faults.iter().filter(|fault| match &fault.on {
+        Targets::All => true,
+        Targets::Only(targets) => targets.contains(&Target::Store),
+    });
+    let swing = |fault: &crate::scenario::Fault| {
+        let times = u32::try_from(fault.starts(scenario.duration).count()).unwrap_or(u32::MAX);
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only clocks err")]
+        match fault.kind {
+            FaultKind::ClockOffset { by } | FaultKind::ClockStrobe { by, .. } => {
+                Duration::from_nanos(by.nanos.unsigned_abs())
+            }
+            FaultKind::ClockStep { by } => Duration::from_nanos(by.nanos.unsigned_abs()).saturating_mul(times),
+            FaultKind::ClockDrift { ppm } => {
+                crate::seed::scale(fault.length, f64::from(ppm.unsigned_abs()) / 1e6).saturating_mul(times)
+            }
+            FaultKind::ClockFreeze => fault.length.saturating_mul(times),
+            _ => Duration::ZERO,
+        }
+    };
+    of_store.map(swing).sum()
+}
+
+/// What brings a process to ask for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prompt {
+    /// The end of a request to the quota service.
+    Upstream,
+    /// Anything else.
+    Other,
+}
+
+impl World<'_> {
+    /// Judges what a process asks for, when it asks: a pause between this and the sending is part of the request's way.
+    pub(super) fn judge_asked(&mut self, now: Instant, instance: u16, prompt: Prompt, outputs: &[Output]) {
+        for output in outputs {
+            match output {
+                Output::Call(call) => self.judge_decision(now, instance, call),
+                Output::Answer { visit, .. } => self.judge_answer(now, prompt, *visit),
+                Output::Expose { .. }
+                | Output::Store(_)
+                | Output::SetTimer { .. }
+                | Output::Log(_)
+                | Output::Audit(_) => {}
+            }
+        }
+    }
+
+    /// `PATH-1`: no answer of the quota service brings the answer to a visit about.
+    fn judge_answer(&mut self, now: Instant, prompt: Prompt, visit: u64) {
+        if !self.is_waiting(visit) {
+            return;
+        }
+        if self.in_flight > 0 {
+            self.recorder.reach(Reached::VisitsDuringCalls);
+        }
+        self.oracles.check(Rule::Path1, now, None, prompt == Prompt::Other, || {
+            "a visit was answered because a request to the quota service had ended".into()
+        });
+    }
+
+    /// `PATH-1`: a visit whose process ran all the while waits no longer than the store's patience.
+    pub(super) fn judge_wait(&mut self, now: Instant, instance: u16, began_at: Instant, user: u32) {
+        let wait = now.since(began_at);
+        if wait <= self.judging.patience || !self.keeps_store() || self.stood_still(instance, began_at) {
+            return;
+        }
+        let bound = self.judging.patience;
+        self.oracles.check(Rule::Path1, now, Some(user), false, || {
+            format!("a visit waited {} ms, at most {} ms were needed", wait.as_millis(), bound.as_millis())
+        });
+    }
+
+    /// `GRANT-4` and `GRANT-5` at the decision to send.
+    fn judge_decision(&mut self, now: Instant, instance: u16, call: &subject::Call) {
+        if !self.keeps_store() {
+            return;
+        }
+        let holder = (instance, self.process_of(instance));
+        if now >= self.judging.claims_lost_until && self.judging.store_clock_is_honest {
+            let cover = self.judging.claims.cover(now, call.user, holder);
+            self.oracles.check(Rule::Grant5, now, Some(call.user), cover == Cover::Own, || match cover {
+                Cover::None => "sent without a claim that the store has answered".into(),
+                Cover::Over => "sent under a lease that is over".into(),
+                Cover::Foreign((other, _)) => format!("sent while app-{} holds the claim", other + 1),
+                Cover::Own => String::new(),
+            });
+        }
+        if call.ask == Ask::Apply
+            && let Some(first_sent_at) = self.judging.claims.doubt(call.user)
+        {
+            self.judge_window(now, call.user, first_sent_at);
+        }
+    }
+
+    fn judge_window(&mut self, now: Instant, user: u32, first_sent_at: Instant) {
+        self.recorder.reach(Reached::SendsInDoubt);
+        let Judging { window, resends, .. } = self.judging;
+        let holds = match resends {
+            Resends::Always => true,
+            // Nobody at the border saw the attempt: the store forgot it, or its process died before it was sent.
+            Resends::Within | Resends::Never if first_sent_at == Instant::MAX => return,
+            Resends::Within | Resends::Never => is_within_window(now, first_sent_at, window),
+        };
+        self.oracles.check(Rule::Grant4, now, Some(user), holds, || {
+            let age = now.since(first_sent_at).as_millis();
+            format!("sent again {age} ms after an attempt that may have been applied: it could execute unknown")
+        });
+    }
+
+    /// `LOAD-2` and the second half of `GRANT-5`, at the sending itself.
+    pub(super) fn judge_sent(&mut self, now: Instant, instance: u16, call: &subject::Call) {
+        self.oracles
+            .check(Rule::Path1, now, Some(call.user), call.visit.is_none(), || "a visit waits for this request".into());
+        if !self.keeps_store() {
+            return;
+        }
+        let others = self.judging.claims.sent(call.user);
+        if now >= self.overtaken_until && self.judging.store_clock_is_honest {
+            self.oracles.check(Rule::Grant5, now, Some(call.user), others == 0, || {
+                format!("sent while {others} requests for the same grant were under way")
+            });
+        }
+        // What a process sends that has slept through its lease says nothing about the retry of who holds the claim.
+        let holder = (instance, self.process_of(instance));
+        if self.judging.postponed.is_any()
+            && self.judging.claims.holds(call.user, holder)
+            && let Some(until) = self.judging.postponed.sent(call.user)
+        {
+            let early = until.since(now);
+            // The retry is due by the store's clock, which may have been ahead when it was put off and behind now.
+            let allowed = self.scenario.store.clock_error.saturating_mul(2) + SLACK;
+            self.oracles.check(Rule::Load2, now, Some(call.user), early <= allowed, || {
+                format!("a retry was sent {} ms before the budget allows it", early.as_millis())
+            });
+        }
+    }
+
+    /// An attempt ended for a living process.
+    pub(super) fn note_answer(&mut self, now: Instant, instance: u16, attempt: Attempt, answer: Answer) {
+        if !self.keeps_store() {
+            return;
+        }
+        let Attempt { ask, user, sent_at } = attempt;
+        let class = AnswerClass::of(answer);
+        let holder = (instance, self.process_of(instance));
+        self.judging.claims.ended(user);
+        let (is_applied, is_in_doubt) = match ask {
+            Ask::Apply => {
+                let applied = classify(self.believed, class, Doubt::Clear).applied;
+                let is_odd = class == AnswerClass::KeyMismatch;
+                (applied == Applied::Yes, applied == Applied::Maybe || is_odd)
+            }
+            Ask::Read => {
+                let read = classify_read(class);
+                if class == AnswerClass::NotFound {
+                    self.judging.claims.cleared(user);
+                }
+                (read.applied == Applied::Yes, false)
+            }
+        };
+        if is_applied {
+            let is_first = self.judging.claims.is_first(user);
+            self.instances[usize::from(instance)].bucket.refund(is_first);
+            self.judging.claims.receipt(now, user, holder);
+        } else if is_in_doubt {
+            self.judging.claims.doubted(user, sent_at);
+        } else if ask == Ask::Apply && classify(self.believed, class, Doubt::Clear).action == Action::Reject {
+            self.judging.claims.refused(user);
+        }
+        if self.is_retried(ask, class) {
+            self.take(now, instance, user, RetryCause::of(class));
+        }
+    }
+
+    /// Whether an answer leads to another request, however the grant stood before.
+    fn is_retried(&self, ask: Ask, class: AnswerClass) -> bool {
+        let again = |action| matches!(action, Action::Retry | Action::ReadBack);
+        match ask {
+            Ask::Apply => Doubt::ALL.into_iter().all(|doubt| again(classify(self.believed, class, doubt).action)),
+            Ask::Read => classify_read(class).action == Action::ReadBack,
+        }
+    }
+
+    fn take(&mut self, now: Instant, instance: u16, user: u32, cause: RetryCause) {
+        // Who no longer holds the claim does not say when the grant is due.
+        let holder = (instance, self.process_of(instance));
+        let place = &mut self.instances[usize::from(instance)];
+        let wait = place.bucket.take(place.clock.mono(now), cause);
+        let is_believed = self.judging.store_clock_is_honest && now >= self.judging.claims_lost_until;
+        if !wait.is_zero() && is_believed && self.judging.claims.holds(user, holder) {
+            self.recorder.reach(Reached::RetriesPutOff);
+            self.judging.postponed.put_off(user, now + wait);
+        }
+    }
+
+    /// A request's client is dead.
+    pub(super) fn note_orphan(&mut self, attempt: Attempt) {
+        if self.keeps_store() {
+            self.judging.claims.ended(attempt.user);
+            if attempt.ask == Ask::Apply {
+                self.judging.claims.doubted(attempt.user, attempt.sent_at);
+            }
+        }
+    }
+
+    pub(super) fn note_process_end(&mut self, holder: Holder) {
+        self.judging.claims.process_ended(holder);
+    }
+
+    /// The store answers a commit: what it gave out is held by the sender.
+    pub(super) fn note_claims(&mut self, now: Instant, sender: Sender, results: &[Committed]) {
+        for result in results {
+            let Committed::Claimed { grants, .. } = result else { continue };
+            for grant in grants {
+                let user = u32::try_from(grant.user.0).expect("users are numbered by u32 in the simulator");
+                let is_first = grant.attempts <= 1;
+                let is_delivered = |image: &Image| image.grant_state(grant.user) == Some(GrantState::Delivered);
+                let claimed = Claimed {
+                    holder: (sender.instance, sender.process),
+                    until: now + grant.lease_until.since(grant.claimed_at),
+                    is_first,
+                    is_delivered: !is_first && self.store.images().any(is_delivered),
+                    is_in_doubt: grant.doubt == Doubt::InDoubt,
+                    clock_error: self.scenario.store.clock_error.saturating_mul(2),
+                };
+                if let Some(Takeover { is_lapsed, is_another }) = self.judging.claims.claimed(now, user, claimed) {
+                    if is_another {
+                        self.recorder.reach(Reached::Takeovers);
+                    }
+                    if is_lapsed {
+                        self.judging.postponed.forget(user);
+                    }
+                }
+            }
+        }
+    }
+
+    /// `GRANT-3`: whoever gives a grant up has a reason that can be seen from outside.
+    pub(super) fn judge_settled(&mut self, now: Instant, user: u32, state: GrantState) {
+        match state {
+            GrantState::Delivered => {
+                if self.judging.claims.delivered(user) {
+                    self.oracles.check(Rule::Grant5, now, Some(user), true, String::new);
+                }
+            }
+            GrantState::Parked => {
+                let was_in_doubt =
+                    self.judging.claims.given_up(user).was_in_doubt || self.recorder.has(Reached::Failovers);
+                self.oracles.check(Rule::Grant3, now, Some(user), was_in_doubt, || {
+                    "parked, and no attempt can have been applied".into()
+                });
+            }
+            GrantState::Rejected => {
+                let was_refused = self.judging.claims.given_up(user).was_refused;
+                self.oracles.check(Rule::Grant3, now, Some(user), was_refused, || {
+                    "rejected, and the service has refused nothing for good".into()
+                });
+            }
+            GrantState::Pending | GrantState::Claimed => {}
+        }
+    }
+
+    /// The store has lost commits: claims among them, and when what is due.
+    pub(super) fn note_failover(&mut self, now: Instant) {
+        let delivery = &self.judging.delivery;
+        let until = now + delivery.lease + delivery.attempt_timeout;
+        self.judging.claims_lost_until = self.judging.claims_lost_until.max(until);
+        self.judging.postponed.forget_all();
+    }
+
+    pub(super) fn note_trigger_end(&mut self) {
+        let backlog = self.quota.queued().max(self.store_backlog());
+        self.judging.backlog_at_trigger_end = Some(backlog);
+        self.recorder.reach_by(Reached::BacklogAfterTrigger, backlog as u64);
+    }
+
+    /// Whether the hook keeps its grants in the store.
+    pub(super) fn keeps_store(&self) -> bool {
+        self.setting.hook.keeps_store()
+    }
+}
+
+/// What is remembered of a request that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    pub ask: Ask,
+    pub user: u32,
+    pub sent_at: Instant,
+}
