@@ -595,6 +595,21 @@ fn a_settlement_goes_to_the_store_until_it_sticks() {
 }
 
 #[test]
+fn a_receipt_that_the_store_has_refused_is_not_asked_for_again_when_its_lease_ends() {
+    let mut bench = bench(WITH_KEYS);
+    // The store takes claims and refuses settlements until long after the lease.
+    bench.settle_fates = [Fate::Refused; 1_000].into();
+    bench.visit(0, 0);
+    bench.run_for(LEASE + 10 * SECOND);
+    assert_eq!((bench.state(0), bench.sends.len()), (Some(GrantState::Claimed), 1));
+    bench.run_for(10 * MINUTE);
+    assert!(bench.settle_fates.is_empty());
+    assert_eq!((bench.state(0), bench.sends.len()), (Some(GrantState::Delivered), 1));
+    assert_eq!(bench.event_count(|event| matches!(event, AuditEvent::Delivered { .. })), 1);
+    assert!(is_idle(&bench, 0));
+}
+
+#[test]
 fn an_idle_process_finds_what_another_left_behind_though_nobody_visits() {
     let mut bench = Bench::new(config(WITH_KEYS), 2);
     bench.settle_down();

@@ -326,6 +326,12 @@ impl Delivery {
 
     /// Sends a claimed grant if the lane is open and the grant's step says so; settles it otherwise.
     fn step(&mut self, now: Now, grant: ClaimedGrant) {
+        // 1. Our receipt is on its way into the store, or waits for a store that refuses it. 2. The lease ends, and our next
+        // claim takes the grant again. The receipt is proof under this claim too: nothing is sent.
+        if grant.doubt == Doubt::InDoubt && self.slots.iter().any(|(_, slot)| slot.proves(grant.grant)) {
+            self.settle(grant, Settlement::Delivered);
+            return;
+        }
         let is_open = !self.is_stopping && matches!(self.lane.room(now.mono), Room::Slots(_));
         let is_guarded = self.config.protections.has(Protection::WindowGuard);
         let seen = if is_guarded { grant } else { ClaimedGrant { doubt: Doubt::Clear, ..grant } };
@@ -338,11 +344,16 @@ impl Delivery {
             Step::Send(ask) => self.send(now, ask, grant),
             Step::Settle(settlement) => {
                 self.audit_settlement(&grant, settlement);
-                let settle = grant.settle(settlement, Load::Unknown, Duration::ZERO);
-                let attempt = self.slots.insert(Slot { grant, stage: Stage::Settling(settle) });
-                self.outputs.push_back(Output::Settle(attempt, settle));
+                self.settle(grant, settlement);
             }
         }
+    }
+
+    /// Settles a claimed grant without a request.
+    fn settle(&mut self, grant: ClaimedGrant, settlement: Settlement) {
+        let settle = grant.settle(settlement, Load::Unknown, Duration::ZERO);
+        let attempt = self.slots.insert(Slot { grant, stage: Stage::Settling(settle) });
+        self.outputs.push_back(Output::Settle(attempt, settle));
     }
 
     fn send(&mut self, now: Now, ask: Ask, grant: ClaimedGrant) {

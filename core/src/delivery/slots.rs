@@ -5,7 +5,8 @@
 //!
 //! Neither time nor chance enters. Read next: `tests/machines_never_panic.rs`.
 
-use crate::store::{ClaimedGrant, Settle};
+use crate::identity::GrantId;
+use crate::store::{ClaimedGrant, Settle, Settlement};
 use crate::time::Instant;
 use crate::upstream::Ask;
 
@@ -95,6 +96,15 @@ impl Slots {
 }
 
 impl Slot {
+    /// Whether it holds a receipt of `grant` that the store is not known to have.
+    pub(super) fn proves(&self, grant: GrantId) -> bool {
+        let settlement = match self.stage {
+            Stage::Settling(settle) | Stage::SettleAgain(settle, _) => settle.settlement,
+            Stage::Sent(_) => return false,
+        };
+        self.grant.grant == grant && settlement == Settlement::Delivered
+    }
+
     /// When its settlement goes to the store again, if it waits for that.
     pub(super) const fn settle_again_at(&self) -> Option<Instant> {
         match self.stage {
