@@ -138,6 +138,15 @@ fn sum_of(seeds: std::ops::Range<u64>) -> Sum {
     })
 }
 
+/// A ramp down leaves two newly entitled users in the last minute, both served at once: the first 30 s that anything can be
+/// told by begin later than the stated time ends.
+#[test]
+fn goodput_is_not_late_where_nobody_is_newly_entitled() {
+    let outcome = run(&vary(&base(), 1_001_734), HookKind::Hardened, 1_001_734, &mut |_| {});
+    let recovery = outcome.invariants.iter().find(|invariant| invariant.id == "LOAD-3").expect("a named invariant");
+    assert_eq!((recovery.checked, recovery.violations), (0, 0), "{recovery:?}");
+}
+
 #[test]
 fn no_seed_breaks_the_hardened_hook_and_every_kind_of_fault_has_effects() {
     let sum = sum_of(FIRST_SEED..FIRST_SEED + RUNS);

@@ -8,15 +8,12 @@ use hookproof_core::time::Instant;
 
 use super::Metric;
 use super::allocation::Allocation;
-use super::recorder::{Epoch, Recorder, Recovery, Stretch};
+use super::recorder::{Epoch, RECOVERY_WINDOW, Recorder, Recovery, Stretch};
 use crate::outcome::Value;
 use crate::scenario::{HookKind, Scenario};
 
 /// Goodput ÷ entitlements from which a service has recovered.
 const RECOVERED: f64 = 0.95;
-/// Seconds over which recovery is looked at.
-const RECOVERY_WINDOW: usize = 30;
-
 /// Metrics that only a hook with a store of its own has.
 const STORE_ONLY: [Metric; 1] = [Metric::StoreWritesPerGrant];
 /// Metrics of hooks that claim the specified hash.

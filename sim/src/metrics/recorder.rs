@@ -21,6 +21,8 @@ use crate::users::User;
 const BINS: u64 = 240;
 /// Why recording into a histogram cannot fail.
 const RESIZES: &str = "a histogram without bounds takes every value";
+/// Seconds over which recovery is looked at.
+pub(crate) const RECOVERY_WINDOW: usize = 30;
 /// Starts of instances at most this long after a group's first are one restart.
 const RESTART_GROUP: Duration = Duration::from_secs(10);
 
@@ -185,6 +187,13 @@ impl Recovery {
     pub fn entitlement_rate(&self) -> Option<f64> {
         let entitlements: u64 = self.seconds.iter().map(|(_, entitlements)| u64::from(*entitlements)).sum();
         (!self.seconds.is_empty()).then(|| entitlements as f64 / self.seconds.len() as f64)
+    }
+
+    /// Whether any stretch over which recovery is looked at, and that begins within `bound`, has no new entitlement.
+    pub fn is_silent_before(&self, bound: Duration) -> bool {
+        let begin = usize::try_from(bound.as_secs()).unwrap_or(usize::MAX);
+        let is_silent = |window: &[(u32, u32)]| window.iter().all(|(_, entitlements)| *entitlements == 0);
+        self.seconds.windows(RECOVERY_WINDOW).take(begin.saturating_add(1)).any(is_silent)
     }
 
     fn at(&mut self, at: Instant) -> Option<&mut (u32, u32)> {
@@ -581,4 +590,20 @@ impl Recorder {
 /// Whether the quota service may say yes without an effect.
 fn may_lie(scenario: &Scenario) -> bool {
     scenario.faults.iter().any(|fault| matches!(fault.kind, FaultKind::QuotaFalseAck))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recovery_cannot_be_told_while_nobody_is_newly_entitled() {
+        let second = Duration::from_secs(1);
+        let mut recovery = Recovery::new(second * 20, second * 120);
+        assert!(recovery.is_silent_before(Duration::ZERO));
+        // The first 30 s without anybody begin at second 41 after the trigger.
+        recovery.seconds[40].1 = 1;
+        recovery.seconds[15].1 = 1;
+        assert!(!recovery.is_silent_before(second * 40) && recovery.is_silent_before(second * 41));
+    }
 }

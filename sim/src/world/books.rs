@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use hookproof_core::store::Image;
 use hookproof_core::time::{Instant, nanos};
 
 use super::World;
 use crate::metrics::measure::recovery_seconds;
 use crate::metrics::reached::Reached;
+use crate::metrics::recorder::RECOVERY_WINDOW;
 use crate::network::ONE_WAY;
 use crate::oracle::Rule;
 use crate::outcome::Value;
@@ -47,10 +49,8 @@ impl World<'_> {
 
     /// `LOAD-4`: rows written for claims and settlements follow attempts and grants; what fails at the store is written again.
     fn judge_rows(&mut self, end: Instant) {
-        let (rows, grants) = self
-            .store
-            .images()
-            .fold((0, 0), |(rows, grants), image| (rows + image.rows_written(), grants + image.counts().admitted));
+        let rows = self.rows_written();
+        let grants: u64 = self.store.images().map(|image| image.counts().admitted).sum();
         if grants == 0 {
             return;
         }
@@ -68,9 +68,13 @@ impl World<'_> {
         });
     }
 
-    /// `LOAD-3`, where the storm leaves room for it and the service could keep up.
+    /// Rows that the store has written for claims and settlements.
+    fn rows_written(&self) -> u64 {
+        self.store.images().map(Image::rows_written).sum()
+    }
+
+    /// `LOAD-3`, where the storm leaves room for it, the service could keep up, and somebody was newly entitled all the while.
     fn judge_recovery(&mut self, end: Instant) {
-        const WINDOW: u64 = 30;
         let Some(recovery) = &self.recorder.recovery else { return };
         let seconds = recovery.seconds.len() as u64;
         let Some(rate) = recovery.entitlement_rate() else { return };
@@ -79,7 +83,8 @@ impl World<'_> {
         let could_keep_up =
             spare > 0.2 * rate && !self.recorder.has(Reached::HardLimitRefusals) && !self.parks_for_good();
         let stated = self.stated_recovery(spare);
-        if !could_keep_up || !self.judging.store_clock_is_honest || stated.as_secs() + WINDOW >= seconds {
+        if !could_keep_up || !self.judging.store_clock_is_honest || stated.as_secs() + RECOVERY_WINDOW as u64 >= seconds
+        {
             return;
         }
         let Some(recovered) = recovery_seconds(recovery) else { return };
@@ -87,6 +92,10 @@ impl World<'_> {
             Value::Number(after) => after <= stated.as_secs_f64(),
             Value::Never => false,
         };
+        // Where nobody is newly entitled, goodput has nothing to be measured by: it may be back and not be seen.
+        if !holds && recovery.is_silent_before(stated) {
+            return;
+        }
         self.oracles.check(Rule::Load3, end, None, holds, || {
             let after = match recovered {
                 Value::Number(after) => format!("{after:.0} s after the last trigger"),
@@ -128,9 +137,11 @@ impl World<'_> {
         .fold(Duration::ZERO, Duration::saturating_add)
     }
 
-    /// For how long the cap on effects may hold everything back: to the end of a minute, if it binds before the service does.
+    /// For how long the cap on effects may hold everything back: to the end of a minute. It can have been reached only if the
+    /// service could do more in a minute, and the store has written more rows in all.
     fn capped_for(&self) -> Duration {
-        let binds = f64::from(self.judging.delivery.fleet.effects_per_minute) < 60.0 * self.capacity;
+        let cap = self.judging.delivery.fleet.effects_per_minute;
+        let binds = f64::from(cap) < 60.0 * self.capacity && self.rows_written() > u64::from(cap);
         if binds { Duration::from_secs(60) } else { Duration::ZERO }
     }
 
