@@ -144,6 +144,8 @@ impl Hook {
     /// Takes one input. The outputs of the last one must have been drained.
     pub fn handle_input(&mut self, mono: Instant, input: Input<'_>) {
         assert!(self.outputs.is_empty(), "outputs are drained before the next input");
+        // Only what the store did not do is tried again by chance.
+        let mut store_draw = 0;
         match input {
             Input::Started => self.open(mono),
             Input::Visit { visit, user, user_id } => match self.admission.on_visit(user, user_id) {
@@ -153,13 +155,16 @@ impl Hook {
                     self.committer.submit(mono, origin, command);
                 }
             },
-            Input::Stored { ticket, reply, draw } => self.on_stored(mono, ticket, reply, draw),
+            Input::Stored { ticket, reply, draw } => {
+                self.on_stored(mono, ticket, reply);
+                store_draw = draw;
+            }
             Input::Answered { attempt, answer, draw } => {
                 self.deliver(mono, delivery::Input::Answered { attempt, answer, draw });
             }
             Input::Stop => self.deliver(mono, delivery::Input::Stop),
         }
-        self.settle_down(mono, 0);
+        self.settle_down(mono, store_draw);
     }
 
     /// Does what is due.
@@ -211,7 +216,7 @@ impl Hook {
         self.committer.submit(mono, Origin::Open, Command::Open(open));
     }
 
-    fn on_stored(&mut self, mono: Instant, ticket: Ticket, reply: Reply, draw: u64) {
+    fn on_stored(&mut self, mono: Instant, ticket: Ticket, reply: Reply) {
         let read = match &reply {
             Reply::Committed { at, versions, .. } => Some((*at, *versions)),
             Reply::Refused | Reply::Unknown => None,
@@ -221,7 +226,6 @@ impl Hook {
             self.clock.observe(mono, sent_at, at);
             self.on_version_count(mono, versions);
         }
-        self.settle_down(mono, draw);
     }
 
     /// A version was opened that this process may not know: it asks which.

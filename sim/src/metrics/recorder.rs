@@ -366,7 +366,7 @@ impl Recorder {
 
     /// A visit that was meant to start at `intended` ended at `now`, answered or given up.
     pub fn visit_ended(&mut self, now: Instant, intended: Instant) {
-        let wait = u64::try_from(now.since(intended).as_micros()).unwrap_or(u64::MAX);
+        let wait = nanos(now.since(intended)) / 1_000;
         for stretch in self.during(intended) {
             stretch.latency_us.record(wait).expect(RESIZES);
         }

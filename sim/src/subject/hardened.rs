@@ -81,11 +81,15 @@ impl Hardened {
             recorded.push(Recorded { mono, input: input.clone(), outputs: Vec::new() });
         }
         feed(&mut self.hook, mono, input);
-        while let Some(output) = self.hook.poll_output() {
-            if let Some(entry) = self.recorded.as_mut().and_then(|recorded| recorded.last_mut()) {
+        if let Some(entry) = self.recorded.as_mut().and_then(|recorded| recorded.last_mut()) {
+            while let Some(output) = self.hook.poll_output() {
                 entry.outputs.push(output.clone());
+                outputs.push(translate(output, self.patience));
             }
-            outputs.push(translate(output, self.patience));
+        } else {
+            while let Some(output) = self.hook.poll_output() {
+                outputs.push(translate(output, self.patience));
+            }
         }
         if let Some(at) = self.hook.next_deadline(mono).filter(|at| *at < self.timer_at) {
             self.timer_at = at;

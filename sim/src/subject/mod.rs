@@ -188,6 +188,7 @@ pub enum Subject {
 
 impl Subject {
     /// Takes one input and appends what it asks for.
+    #[inline]
     pub fn handle(&mut self, clocks: Clocks, input: Input, outputs: &mut Vec<Output>) {
         match self {
             Self::Original(subject) => subject.handle(&input, outputs),

@@ -252,7 +252,7 @@ impl World<'_> {
                 break;
             }
         }
-        if self.is_up(instance) {
+        if asked.len() > 0 && self.is_up(instance) {
             self.instances[usize::from(instance)].withheld.extend(asked);
         } else {
             drop(asked);
