@@ -334,11 +334,18 @@ impl Committer {
             let outcome = entry.unheard();
             self.resolved.push_back(Resolved { origin: entry.origin.take(), outcome });
         }
-        if self.entries.iter().skip(sent).any(is_late) {
-            let queue = self.entries.split_off(sent);
-            let (late, in_time): (Vec<Waiting>, Vec<Waiting>) = queue.into_iter().partition(is_late);
-            self.entries.extend(in_time);
-            for entry in late {
+        // Visits wait in the order in which they came, so the late ones are the first: what a timeout costs must not grow with
+        // the queue, or a store that can't keep up takes the hook with it.
+        let mut place = sent;
+        while let Some(entry) = self.entries.get(place) {
+            if !entry.is_visit() {
+                place += 1;
+                continue;
+            }
+            if !is_late(entry) {
+                break;
+            }
+            if let Some(entry) = self.entries.remove(place) {
                 let outcome = entry.not_done();
                 self.resolve(entry.origin, outcome);
             }

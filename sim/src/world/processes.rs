@@ -324,16 +324,22 @@ impl World<'_> {
         }
     }
 
-    /// Whether a timer's time has come by its instance's clock. One that was set before the clock changed its rate comes twice:
-    /// when it would have been due without the change, and when it is due.
+    /// Whether a timer's time has come by its instance's clock; if not, it is put off until then. One that was set before the
+    /// clock changed its rate comes twice, and counts once.
     fn is_due(&mut self, now: Instant, instance: u16, token: u64) -> bool {
         if !self.clocks_drift {
             return true;
         }
-        let place = &mut self.instances[usize::from(instance)];
-        let mono = place.clock.mono(now);
-        let due = place.timers.iter().position(|(at, pending)| *pending == token && *at <= mono);
-        due.map(|index| place.timers.swap_remove(index)).is_some()
+        let Instance { clock, timers, process, .. } = &mut self.instances[usize::from(instance)];
+        let Some(index) = timers.iter().position(|(_, pending)| *pending == token) else { return false };
+        let (at, _) = timers[index];
+        let is_due = at <= clock.mono(now);
+        if is_due {
+            timers.swap_remove(index);
+        } else {
+            self.queue.push(clock.when_mono(at), Event::Timer { instance, process: *process, token });
+        }
+        is_due
     }
 
     /// The clock of an instance runs at another rate from here on, and so do its process's timers.
