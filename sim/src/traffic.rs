@@ -34,6 +34,8 @@ struct Process {
     end: u64,
     spacing: Spacing,
     flow: Flow,
+    /// Beats of a metronome.
+    beats: u64,
     chooser: Chooser,
 }
 
@@ -66,7 +68,8 @@ impl Arrivals {
             let chooser = Chooser::new(number, population, traffic.selection);
             let (spacing, flow) =
                 flow(&traffic.kind, &warp, |n| draws.draw(Concern::Arrival, BURST | u64::from(number), n))?;
-            Some(Process { at: nanos(at), end: nanos(at + length), spacing, flow, chooser })
+            let (at, end) = (nanos(at), nanos(at + length));
+            Some(Process { at, end, spacing, beats: beats(&flow, &warp, at, end), flow, chooser })
         };
         let open = (0..).zip(open).filter_map(process).collect();
         Self { draws, users: scenario.users.clone(), open, warp }
@@ -107,7 +110,7 @@ impl Arrivals {
 
     /// When the open process number `process` has its arrival number `n`, from 0, the one before being at `from`.
     pub fn next_open(&self, from: Instant, process: u16, n: u64) -> Option<Instant> {
-        let Process { end, spacing, flow, .. } = &self.open[usize::from(process)];
+        let Process { at, end, spacing, flow, beats, .. } = &self.open[usize::from(process)];
         let draw = || self.draws.draw(Concern::Arrival, OPEN | u64::from(process), n)[0];
         let (rate, curve) = match flow {
             Flow::Recorded(playback) => {
@@ -118,13 +121,16 @@ impl Arrivals {
         if rate <= 0.0 {
             return None;
         }
-        let gap = match spacing {
-            Spacing::Poisson => exponential(draw()),
+        match (spacing, curve) {
+            (Spacing::Poisson, _) => self.warp.after(curve, from, exponential(draw()) / rate, *end),
+            (Spacing::Even, _) if n >= *beats => None,
             // A metronome's first beat is its start, so that it beats rate · length times.
-            Spacing::Even if n == 0 => return Some(from),
-            Spacing::Even => 1.0,
-        };
-        self.warp.after(curve, from, gap / rate, *end)
+            (Spacing::Even, _) if n == 0 => Some(from),
+            // A walk from the start over all bursts would take too long for each beat.
+            (Spacing::Even, Curve::Steps(_)) => self.warp.after(curve, from, 1.0 / rate, *end),
+            // Counted from the start, so that no rounding adds up.
+            (Spacing::Even, _) => self.warp.after(curve, Instant::from_nanos(*at), n as f64 / rate, *end),
+        }
     }
 
     /// Who arrival number `n`, from 1, of an open process is.
@@ -193,6 +199,19 @@ impl Expected {
         let warp = Warp::new(scenario);
         let open = scenario.traffic.iter().map(|traffic| expected(&traffic.kind, &warp)).sum();
         Self { operational_seconds: warp.age(&Curve::Constant, 0, nanos(scenario.duration)), open }
+    }
+}
+
+/// Beats of a metronome: as many as arrivals are expected, the first at the start. What is a beat more by rounding alone would lie
+/// at the very end, which is not part of the stretch.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a saturating cast of a positive number")]
+fn beats(flow: &Flow, warp: &Warp, at: u64, end: u64) -> u64 {
+    match flow {
+        Flow::Rate(rate, curve) => {
+            let expected = rate * warp.age(curve, at, end);
+            libm::ceil(expected - 1e-9 * expected.max(1.0)) as u64
+        }
+        Flow::Recorded(_) => u64::MAX,
     }
 }
 

@@ -176,7 +176,13 @@ fn a_metronome_beats_where_the_integrated_rate_is_a_whole_number() {
         let expected = (20.0 * beat as f64).sqrt() * 1e9;
         assert!((*at as f64 - expected).abs() < 1e3, "beat {beat} is at {at}, not at {expected}");
     }
-    assert!((720..=721).contains(&ramp.len()), "the last beat falls on the end: {}", ramp.len());
+    assert_eq!(ramp.len(), 720, "a beat on the very end is none");
+    for rate in [1, 3, 7, 10, 13, 30, 33, 60, 99, 1_000] {
+        let steady = times(&format!("kind = 'steady'\nrate = '{rate}/s'\n"));
+        assert_eq!(steady.len(), rate * 120, "{rate}/s");
+        assert!(steady[rate * 119].abs_diff(119 * SECOND) <= 1, "no rounding adds up: {}", steady[rate * 119]);
+    }
+    assert_eq!(times("kind = 'diurnal'\nrate = '10/s'\npeak = '15/s'\nperiod = '60s'\n").len(), 1_200);
     let burst = times("kind = 'burst'\nrate = '2/s'\nlength = '3s'\nevery = '10s'\n");
     let near = |at: u64| (at as f64 / 1e9 * 2.0).round() / 2.0;
     let begin: Vec<f64> = burst.iter().take(9).map(|at| near(*at)).collect();

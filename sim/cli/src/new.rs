@@ -24,9 +24,16 @@ pub(crate) fn new(args: &NewArgs, terminal: &Terminal) -> Result<Exit, Failure> 
         terminal::print(STARTER.as_bytes())?;
         return Ok(Exit::Pass);
     };
-    if !args.force && fs::symlink_metadata(path).is_ok() {
-        let message = format!("{} is there already; name another file, or replace it with --force", path.display());
-        return Err(Failure::bad_input(message));
+    if let Ok(there) = fs::symlink_metadata(path) {
+        let shown = path.display();
+        if !there.is_file() {
+            let message = format!("{shown} is there already and no regular file; name another file");
+            return Err(Failure::bad_input(message));
+        }
+        if !args.force {
+            let message = format!("{shown} is there already; name another file, or replace it with --force");
+            return Err(Failure::bad_input(message));
+        }
     }
     write(path).map_err(|error| unwritable(path, &error))?;
     let shown = path.display();

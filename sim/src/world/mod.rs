@@ -379,6 +379,12 @@ impl<'s> World<'s> {
         self.overtaken_until = self.overtaken_until.max(until);
     }
 
+    /// Grants a second that can be worked off: by the service, and under the hook's own cap on effects if it has one.
+    fn delivery_per_second(&self) -> f64 {
+        let cap = f64::from(self.scenario.hook_config().delivery.fleet.effects_per_minute) / 60.0;
+        if self.setting.hook == HookKind::Hardened { self.capacity.min(cap) } else { self.capacity }
+    }
+
     /// Grants that the store holds open.
     fn store_backlog(&self) -> usize {
         usize::try_from(self.store.open_grants()).unwrap_or(usize::MAX)
@@ -416,7 +422,7 @@ impl<'s> World<'s> {
         self.oracles.check(Rule::Audit1, end, None, attempts == ended, || {
             format!("{attempts} attempts and {ended} outcomes, those still open included")
         });
-        let needed = self.backlog_at_storm_end as f64 / self.capacity;
+        let needed = self.backlog_at_storm_end as f64 / self.delivery_per_second();
         let calm = self.scenario.calm.as_secs_f64();
         let (mut undecided, mut excused) = (0, 0);
         for (user, index) in self.recorder.users.iter().zip(0..) {
