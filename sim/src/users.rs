@@ -94,11 +94,6 @@ impl User {
         self.flags |= flag;
     }
 
-    /// Sets a flag or takes it back.
-    pub const fn set_to(&mut self, flag: u8, is_set: bool) {
-        self.flags = if is_set { self.flags | flag } else { self.flags & !flag };
-    }
-
     /// Takes a flag back.
     pub const fn clear(&mut self, flag: u8) {
         self.flags &= !flag;

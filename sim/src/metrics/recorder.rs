@@ -395,7 +395,11 @@ impl Recorder {
         } else if record.first_variant != variant {
             record.set(User::SWITCHED);
         }
-        record.set_to(User::LOGGED_TREATMENT, is_treatment);
+        if is_treatment {
+            record.set(User::LOGGED_TREATMENT);
+        } else {
+            record.clear(User::LOGGED_TREATMENT);
+        }
         let is_entitled = is_first && is_treatment;
         for stretch in self.during(now) {
             stretch.exposures += 1;
