@@ -21,8 +21,9 @@ pub use json::{ParseError, parse, parse_sweep, render_json, render_sweep_json};
 pub use length::{InvalidLength, Length};
 pub use number::Number;
 pub use record::{
-    ClockKind, Expectation, Fault, Invariant, Latency, Limit, ParkedGrant, Quantile, Role, Run, RunRecord, SCHEMA,
-    ScenarioId, Series, Tool, Verdict, Violation, WorstUser, repro_command,
+    ClockKind, Expectation, Fault, GrantsPerUser, Invariant, LaneOfRun, Latency, Level, Limit, ParkedGrant, Phases,
+    Quantile, Restart, Role, Run, RunRecord, SCHEMA, ScenarioId, Series, Step, Story, Tool, Verdict, Violation, Why,
+    WorstUser, repro_command,
 };
 pub use sweep::{
     Distribution, ExpectationTally, FAILING_MAX, Failing, FaultTally, HookSweep, InvalidShard, InvariantTally,

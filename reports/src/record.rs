@@ -73,8 +73,23 @@ pub struct Run {
     pub faults: Vec<Fault>,
     /// What the run came across, by name: the counts beside which a zero means something.
     pub reached: BTreeMap<String, u64>,
-    /// Counts over time.
+    /// How the run's time is divided. Absent in older records, as are the keys below that may be empty.
+    #[serde(default)]
+    pub phases: Phases,
+    /// Faults, spikes and windows as they lay in time.
+    #[serde(default)]
+    pub lanes: Vec<LaneOfRun>,
+    /// Counts and levels over time.
     pub series: Series,
+    /// Requests a second that the quota service can work off; `null` if it has no such bound.
+    #[serde(default)]
+    pub capacity_per_second: Option<Number>,
+    /// The restarts, in order, each with who switched variant across it.
+    #[serde(default)]
+    pub restarts: Vec<Restart>,
+    /// How many users hold how many effects, ascending; users with none are left out.
+    #[serde(default)]
+    pub grants_per_user: Vec<GrantsPerUser>,
     /// Visit latency.
     pub latency: Latency,
     /// Users with the largest held ÷ own cap above one, worst first, at most ten.
@@ -82,6 +97,9 @@ pub struct Run {
     /// Grants that wait for a human, by user, at most ten. Older records have none.
     #[serde(default)]
     pub parked: Vec<ParkedGrant>,
+    /// What happened to the users worth telling of, step by step; empty unless stories were asked for.
+    #[serde(default)]
+    pub stories: Vec<Story>,
     /// The command that repeats this run, with the scenario's file name without its folder.
     pub repro: String,
 }
@@ -203,13 +221,120 @@ pub struct Fault {
     pub supported: bool,
 }
 
-/// Counts over time, in bins of equal width from the run's origin.
+/// How a run's time is divided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phases {
+    /// Length of the storm, from the run's origin.
+    pub storm: Length,
+    /// Length of the calm after it.
+    pub calm: Length,
+}
+
+/// Something of the scenario that lasts, as it lay in time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneOfRun {
+    /// Its name.
+    pub name: String,
+    /// A fault's kind, or `traffic`, `window`, `restart`.
+    pub kind: String,
+    /// From, and up to but not including; equal ends are a moment. In order of their beginnings.
+    pub stretches: Vec<(Length, Length)>,
+}
+
+/// Counts and levels over time, in bins of equal width from the run's origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Series {
     /// Width of a bin.
     pub bin: Length,
-    /// One count a bin, by name.
+    /// How often something happened in each bin, by name.
     pub counts: BTreeMap<String, Vec<u64>>,
+    /// What something was, by name.
+    #[serde(default)]
+    pub levels: BTreeMap<String, Level>,
+}
+
+/// The least and the greatest that something was in each bin, one that lasted a nanosecond included; `null` where it was not
+/// at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// One for each bin.
+    pub least: Vec<Option<i64>>,
+    /// One for each bin.
+    pub greatest: Vec<Option<i64>>,
+}
+
+/// One restart: starts of instances at most 10 s apart, or a whole roll-out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// Its first start, since the run's origin.
+    pub at: Length,
+    /// Users seen between it and the one before, or between it and the next, each counted once.
+    pub users: u64,
+    /// Users seen in both.
+    pub returning: u64,
+    /// Users whose last variant before differs from the first after.
+    pub switched: u64,
+}
+
+/// So many users hold so many effects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantsPerUser {
+    /// Effects.
+    pub effects: u32,
+    /// Users.
+    pub users: u64,
+}
+
+/// What happened to one user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Story {
+    /// The user.
+    pub user: String,
+    /// Why it is told.
+    pub why: Why,
+    /// Number of effects.
+    pub effects: u32,
+    /// Units held.
+    pub held: u64,
+    /// The user's own intended cap, in units.
+    pub intended: u64,
+    /// In order of time.
+    pub steps: Vec<Step>,
+    /// Steps that are left out after the last one told.
+    pub left_out: u64,
+}
+
+/// Why a story is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Why {
+    /// An invariant was first violated by what happened to this user.
+    Violation,
+    /// The user holds more than intended.
+    OverAllocated,
+    /// Somebody asked for it.
+    Asked,
+}
+
+/// One step of a story.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// True time since the run's origin.
+    pub at: Length,
+    /// Where: `caller`, an instance such as `app-2`, `store`, `quota`, or `run` for what concerns all.
+    pub place: String,
+    /// What the clock of that place showed, UTC; `null` where it has none.
+    pub shown: Option<String>,
+    /// What kind of step: `visit`, `answer`, `exposure`, `claim`, `attempt`, `effect`, `receipt`, `settled`, `restart`, `fault`, …
+    pub kind: String,
+    /// In plain words.
+    pub text: String,
+    /// Joins the steps of one visit, from its beginning to the receipt; `null` for what belongs to none.
+    pub correlation: Option<String>,
+    /// Invariants that this step was the first to violate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub violates: Vec<String>,
 }
 
 /// Visit latency in the run's own time.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hookproof_reports::{
-    ClockKind, Expectation, Fault, Invariant, Latency, Length, Limit, Number, Palette, ParkedGrant, Quantile, Role,
-    Run, RunRecord, SCHEMA, ScenarioId, Series, Style, TableOptions, Tool, Verdict, Violation, WIDTH, WorstUser, parse,
-    render_json, render_table, repro_command,
+    ClockKind, Expectation, Fault, GrantsPerUser, Invariant, LaneOfRun, Latency, Length, Level, Limit, Number, Palette,
+    ParkedGrant, Phases, Quantile, Restart, Role, Run, RunRecord, SCHEMA, ScenarioId, Series, Step, Story, Style,
+    TableOptions, Tool, Verdict, Violation, WIDTH, Why, WorstUser, parse, render_json, render_table, repro_command,
 };
 
 fn number(value: f64) -> Number {
@@ -38,6 +38,20 @@ fn invariant(id: &str, says: &str, checked: u64, violations: u64) -> Invariant {
         evidence: "effects 1 and 2 carry keys 8d473c49 and 4db090b5".to_owned(),
     });
     Invariant { id: id.to_owned(), says: says.to_owned(), checked, violations, inconclusive: 0, first }
+}
+
+fn story() -> Story {
+    let step = Step {
+        at: Length(Duration::from_secs(7_201)),
+        place: "app-2".to_owned(),
+        shown: Some("2026-03-01T02:00:01Z".to_owned()),
+        kind: "attempt".to_owned(),
+        text: "sends request 1 under key 8d473c49".to_owned(),
+        correlation: Some("user-12/1".to_owned()),
+        violates: Vec::new(),
+    };
+    let steps = vec![step.clone(), Step { violates: vec!["GRANT-1".to_owned()], ..step }];
+    Story { user: "user-12".to_owned(), why: Why::Asked, effects: 1, held: 125, intended: 125, steps, left_out: 0 }
 }
 
 /// A run in which nothing is wrong.
@@ -88,10 +102,25 @@ fn run(scenario: &str, hook: &str, seed: u64) -> Run {
         series: Series {
             bin: Length(Duration::from_secs(7_200)),
             counts: [("calls", vec![0, 12, 7]), ("goodput", vec![0, 11, 7])].map(|(k, v)| (k.to_owned(), v)).into(),
+            levels: [(
+                "backlog".to_owned(),
+                Level { least: vec![Some(0), Some(0), None], greatest: vec![Some(0), Some(9), None] },
+            )]
+            .into(),
         },
+        phases: Phases { storm: Length(Duration::from_secs(14_400)), calm: Length(Duration::from_secs(7_200)) },
+        lanes: vec![LaneOfRun {
+            name: "late-answers".to_owned(),
+            kind: "quota.lost-reply".to_owned(),
+            stretches: vec![(Length(Duration::from_secs(7_200)), Length(Duration::from_secs(7_290)))],
+        }],
+        capacity_per_second: Some(number(25.0)),
+        restarts: vec![Restart { at: Length(Duration::from_secs(7_200)), users: 100, returning: 40, switched: 3 }],
+        grants_per_user: vec![GrantsPerUser { effects: 1, users: 19 }],
         latency: Latency { quantiles: vec![Quantile { quantile_ppm: 990_000, latency_us: 12_340 }] },
         worst_users: Vec::new(),
         parked: Vec::new(),
+        stories: vec![story()],
         repro: repro_command(&format!("{scenario}.toml"), hook, seed),
     }
 }

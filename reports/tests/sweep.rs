@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use hookproof_reports::{
     Distribution, Expectation, FAILING_MAX, Fault, Invariant, Latency, Length, Limit, MergeError, NamedPart, Number,
-    Role, Run, SWEEP_SCHEMA, ScenarioId, ScenarioSweep, Seeds, Series, Shard, SweepRecord, TableOptions, Tool, Verdict,
-    WIDTH, merge_sweeps, parse_sweep, render_sweep, render_sweep_json, render_sweep_markdown,
+    Phases, Role, Run, SWEEP_SCHEMA, ScenarioId, ScenarioSweep, Seeds, Series, Shard, SweepRecord, TableOptions, Tool,
+    Verdict, WIDTH, merge_sweeps, parse_sweep, render_sweep, render_sweep_json, render_sweep_markdown,
 };
 use proptest::prelude::*;
 
@@ -78,10 +78,16 @@ fn run(hook: &str, seed: u64) -> Run {
         }],
         faults: vec![fault("quota.lost-reply", seed % 4, u64::from(seed % 4 > 1)), fault("store.error", 0, 0)],
         reached: [("crashes".to_owned(), seed % 2), ("parked".to_owned(), 0)].into(),
+        phases: Phases::default(),
+        lanes: Vec::new(),
         series: Series::default(),
+        capacity_per_second: None,
+        restarts: Vec::new(),
+        grants_per_user: Vec::new(),
         latency: Latency::default(),
         worst_users: Vec::new(),
         parked: Vec::new(),
+        stories: Vec::new(),
         repro: String::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! From the simulator's outcome to the versioned record.
 
+use std::collections::BTreeMap;
+
 use hookproof_core::time::WallTime;
 use hookproof_reports as reports;
 use hookproof_reports::{Length, Number};
@@ -26,7 +28,14 @@ pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
         series: reports::Series {
             bin: Length(outcome.series.bin),
             counts: outcome.series.counts.iter().map(|(name, bins)| ((*name).to_owned(), bins.clone())).collect(),
+            levels: BTreeMap::new(),
         },
+        phases: reports::Phases { storm: Length(scenario.duration), calm: Length(scenario.calm) },
+        lanes: Vec::new(),
+        capacity_per_second: None,
+        restarts: Vec::new(),
+        grants_per_user: Vec::new(),
+        stories: Vec::new(),
         latency: reports::Latency { quantiles: outcome.latency_us.iter().map(quantile).collect() },
         worst_users: outcome.worst_users.iter().map(worst_user).collect(),
         parked: outcome.parked.iter().map(parked).collect(),
