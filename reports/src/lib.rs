@@ -12,6 +12,7 @@ mod layout;
 mod length;
 mod number;
 mod record;
+mod story;
 mod sweep;
 mod table;
 mod timeline;
@@ -25,6 +26,7 @@ pub use record::{
     Quantile, Restart, Role, Run, RunRecord, SCHEMA, ScenarioId, Series, Step, Story, Tool, Verdict, Violation, Why,
     WorstUser, repro_command,
 };
+pub use story::render_stories;
 pub use sweep::{
     Distribution, ExpectationTally, FAILING_MAX, Failing, FaultTally, HookSweep, InvalidShard, InvariantTally,
     MergeError, NamedPart, Pair, PairedMetric, Reached, SWEEP_SCHEMA, ScenarioSweep, Seeds, Shard, SweepRecord,

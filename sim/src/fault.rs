@@ -275,6 +275,16 @@ impl Faults {
     }
 }
 
+/// A fault's place in the scenario, as events and entries hold it.
+pub fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("a scenario file holds fewer than 2^32 faults")
+}
+
+/// Whether any fault of a scenario moves a clock.
+pub fn moves_clocks(scenario: &Scenario) -> bool {
+    scenario.faults.iter().any(|fault| Class::of(&fault.kind) == Class::Clock)
+}
+
 /// When the last fault of a scenario ends.
 pub fn last_end(scenario: &Scenario) -> Option<Duration> {
     let end = |fault: &Fault| {

@@ -13,11 +13,12 @@
 //! | what the hook depends on          | [`network`], [`quota_service`], [`store`]                         |
 //! | what goes wrong                   | [`fault`], [`swarm`]                                              |
 //! | what is under test                | [`subject`]                                                       |
-//! | what is found                     | [`metrics`], [`oracle`], `expectation`, [`outcome`]               |
+//! | what is found                     | [`metrics`], [`oracle`], `expectation`, [`outcome`], [`chronicle`] |
 //! | what can be promised              | [`promise`], [`hazards`]                                          |
 //! | what a scenario will ask for      | [`demand`]                                                        |
 //! | what the harness itself can find  | [`sabotage`]                                                      |
 
+pub mod chronicle;
 pub mod clock;
 pub mod demand;
 pub mod digest;
@@ -43,5 +44,5 @@ pub mod traffic;
 pub mod users;
 mod world;
 
-pub use run::{run, run_with};
+pub use run::{run, run_telling, run_with};
 pub use world::{Recording, Recordings, Setting};

@@ -39,8 +39,14 @@ pub struct Outcome {
     /// Grants that a hook's store holds parked when the run ends; `grant.parked` also counts those that a late receipt has
     /// ended since.
     pub grants_parked: u64,
-    /// Counts by time bin, by name.
+    /// Counts and levels by time bin, by name.
     pub series: Series,
+    /// Requests a second that the quota service can work off; `None` if nothing bounds it.
+    pub capacity_per_second: Option<f64>,
+    /// The restarts in order of time.
+    pub restarts: Vec<Restart>,
+    /// How many users hold how many effects, by effects; who holds none is left out.
+    pub grants_per_user: BTreeMap<u16, u64>,
     /// Quantiles of visit latency in microseconds, as (quantile in parts per million, value).
     pub latency_us: Vec<(u32, u64)>,
     /// The users with the largest held ÷ own cap above one, worst first, at most ten.
@@ -148,13 +154,37 @@ pub struct FaultAccount {
     pub supported: bool,
 }
 
-/// Counts by time bin.
+/// Counts and levels by time bin.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
     /// Width of a bin.
     pub bin: Duration,
     /// By name: one count a bin from the run's origin.
     pub counts: BTreeMap<&'static str, Vec<u64>>,
+    /// By name: what something was.
+    pub levels: BTreeMap<String, Level>,
+}
+
+/// What something was, by time bin from the run's origin; `None` where it was not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Level {
+    /// The least of each bin.
+    pub least: Vec<Option<i64>>,
+    /// The greatest of each bin.
+    pub greatest: Vec<Option<i64>>,
+}
+
+/// One restart, and who was seen around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Its first start.
+    pub at: Duration,
+    /// Users seen in either of the epochs that it divides.
+    pub users: u64,
+    /// Users seen in both.
+    pub returning: u64,
+    /// Users whose last variant before differs from the first after.
+    pub switched: u64,
 }
 
 /// A user who holds more than intended.

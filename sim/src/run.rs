@@ -1,23 +1,28 @@
 //! One run from a scenario to an outcome.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use hookproof_core::protection::Protections;
 use hookproof_core::store::Image;
 use hookproof_core::time::Instant;
 
+use crate::chronicle::Chronicle;
 use crate::expectation::{Measured, judge};
 use crate::metrics::Metric;
 use crate::metrics::measure::{measure, quantile, unsupported};
 use crate::metrics::reached::Reached;
-use crate::metrics::recorder::Stretch;
+use crate::metrics::recorder::{Epoch, Recorder, Stretch};
 use crate::oracle::Rule;
-use crate::outcome::{Expectation, Invariant, Outcome, Parked, Role, Value, Verdict};
+use crate::outcome::{Expectation, Invariant, Outcome, Parked, Restart, Role, Value, Verdict};
 use crate::scenario::{Expect, HookKind, Scenario, Span};
 use crate::world::{Finished, Recording, Recordings, Setting, World};
 
 /// Quantiles of latency in a record, in parts per million.
 const QUANTILES_PPM: [u32; 9] = [0, 250_000, 500_000, 750_000, 900_000, 990_000, 999_000, 999_900, 1_000_000];
+
+/// Restarts in an outcome.
+const RESTARTS_MAX: usize = 1_000;
 
 /// Parked grants in an outcome.
 const PARKED_MAX: usize = 10;
@@ -31,6 +36,27 @@ pub fn run(scenario: &Scenario, hook: HookKind, seed: u64, progress: &mut dyn Fn
 
 /// Like [`run`], with a protection removed or with recordings. The recordings are empty unless asked for.
 pub fn run_with(scenario: &Scenario, setting: Setting, progress: &mut dyn FnMut(f64)) -> (Outcome, Vec<Recordings>) {
+    let (outcome, recordings, _) = run_world(scenario, setting, None, progress);
+    (outcome, recordings)
+}
+
+/// Like [`run_with`], and tells what happened to `users` besides. The outcome is that of the run which nobody tells of.
+pub fn run_telling(
+    scenario: &Scenario,
+    setting: Setting,
+    users: &[u32],
+    progress: &mut dyn FnMut(f64),
+) -> (Outcome, Chronicle) {
+    let (outcome, _, told) = run_world(scenario, setting, Some(Chronicle::of_users(users)), progress);
+    (outcome, told.expect("a world gives back what it was given to tell"))
+}
+
+fn run_world(
+    scenario: &Scenario,
+    setting: Setting,
+    chronicle: Option<Chronicle>,
+    progress: &mut dyn FnMut(f64),
+) -> (Outcome, Vec<Recordings>, Option<Chronicle>) {
     let placed = scenario.placed(setting.seed);
     let scenario = placed.as_ref();
     let about_hook = |expect: &&Expect| expect.hook.is_none_or(|hook| hook == setting.hook);
@@ -41,11 +67,13 @@ pub fn run_with(scenario: &Scenario, setting: Setting, progress: &mut dyn FnMut(
             spans.push(expect.during.clone());
         }
     }
-    let mut finished = World::new(scenario, setting, spans.clone()).run(progress);
+    let mut finished = World::new(scenario, setting, spans.clone()).telling(chronicle).run(progress);
+    let told = finished.chronicle.take();
     if role(scenario, setting.hook) == Role::Judged && finished.recorder.has(Reached::WallClockChanges) {
         judge_time(scenario, setting, spans, &mut finished);
     }
-    judge_run(scenario, setting, &expects, finished)
+    let (outcome, recordings) = judge_run(scenario, setting, &expects, finished);
+    (outcome, recordings, told)
 }
 
 /// `TIME-1`: the same run, with every process shown the true time for UTC, gives the same digest.
@@ -72,7 +100,7 @@ fn judge_run(
     expects: &[&Expect],
     finished: Finished,
 ) -> (Outcome, Vec<Recordings>) {
-    let Finished { recorder, oracles, faults, store, digest, hook_calls, events, recordings } = finished;
+    let Finished { recorder, oracles, faults, store, digest, hook_calls, events, recordings, chronicle: _ } = finished;
     let unsupported = unsupported(setting.hook);
     let has_store = setting.hook == HookKind::Hardened;
     let images: Vec<&Image> = if has_store { store.images().collect() } else { Vec::new() };
@@ -105,6 +133,9 @@ fn judge_run(
         reached: recorder.reached(),
         grants_parked: images.iter().map(|image| image.counts().parked).sum(),
         series: recorder.series(),
+        capacity_per_second: Some(scenario.upstream.capacity_per_second()).filter(|capacity| capacity.is_finite()),
+        restarts: restarts(&recorder),
+        grants_per_user: recorder.grants_per_user(),
         latency_us: quantiles(&recorder.stretches[0]),
         worst_users: recorder.stretches[0].allocation.as_ref().map(|all| all.worst.clone()).unwrap_or_default(),
         parked: parked(&images),
@@ -131,6 +162,23 @@ fn parked(images: &[&Image]) -> Vec<Parked> {
         evidence: *evidence,
     });
     all.take(PARKED_MAX).collect()
+}
+
+/// The restarts across which most users switched, in order of time.
+fn restarts(recorder: &Recorder) -> Vec<Restart> {
+    let restart = |(epoch, seen_before): (&Epoch, u64)| Restart {
+        at: epoch.at.since(Instant::ORIGIN),
+        users: seen_before + epoch.seen - epoch.seen_in_both,
+        returning: epoch.seen_in_both,
+        switched: epoch.switched,
+    };
+    let mut restarts: Vec<Restart> = recorder.restarts().map(restart).collect();
+    if restarts.len() > RESTARTS_MAX {
+        restarts.sort_by_key(|restart| Reverse(restart.switched));
+        restarts.truncate(RESTARTS_MAX);
+        restarts.sort_by_key(|restart| restart.at);
+    }
+    restarts
 }
 
 fn quantiles(stretch: &Stretch) -> Vec<(u32, u64)> {

@@ -12,7 +12,7 @@ use hookproof_reports::{InvalidShard, Shard};
 use hookproof_sim::promise::Cell;
 use hookproof_sim::scenario::HookKind;
 
-use crate::size;
+use crate::{size, story};
 
 /// Seeds that a scenario file can hold: TOML has no larger integers.
 const SEEDS: u64 = 1 << 63;
@@ -67,6 +67,8 @@ pub(crate) enum Verb {
     Completions(CompletionsArgs),
     /// Run many seeds and say what they found together: failing seeds, 95 % bounds, distributions
     Sweep(SweepArgs),
+    /// Tell what happened to one user, step by step: to a given one, or to the worst of the run
+    Trace(TraceArgs),
     /// Join the shards of a sweep into what the whole sweep would have written
     Merge(MergeArgs),
     /// Print what can be promised against which hazard, or confirm it on simulated runs
@@ -176,6 +178,37 @@ pub(crate) struct SweepArgs {
     pub(crate) check_determinism: bool,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// `trace`.
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// A scenario file
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) path: PathBuf,
+    /// The user, as user-17 or 17 [default: who violated an invariant first, else who holds most beyond the own cap]
+    #[arg(long, value_name = "ID", value_parser = parse_user)]
+    pub(crate) user: Option<u32>,
+    /// Trace this hook instead of the file's hooks (repeatable)
+    #[arg(long = "hook", value_name = "NAME", value_parser = hook_parser())]
+    pub(crate) hooks: Vec<HookKind>,
+    /// Run with this seed instead of the file's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..SEEDS))]
+    pub(crate) seed: Option<u64>,
+    /// How to print it; json is the run record with the stories in it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: TraceFormat,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// A rendering of a story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TraceFormat {
+    /// One line a step.
+    Human,
+    /// The run record.
+    Json,
 }
 
 /// A rendering of an explanation.
@@ -387,6 +420,10 @@ fn parse_cell(text: &str) -> Result<Cell, String> {
     let hint =
         || "a hazard and an offer are needed, as in lost-reply-read-back; `hookproof promise` prints both".to_owned();
     Cell::all().find(|cell| cell.name() == text).ok_or_else(hint)
+}
+
+fn parse_user(text: &str) -> Result<u32, String> {
+    story::user_number(text).ok_or_else(|| "a simulated user is named user-17 or 17".to_owned())
 }
 
 fn parse_seeds(text: &str) -> Result<Range<u64>, String> {

@@ -19,8 +19,11 @@ mod run;
 mod scenarios;
 mod schema;
 mod size;
+mod story;
+mod stretches;
 mod sweep;
 mod terminal;
+mod trace;
 mod validate;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,6 +57,7 @@ fn dispatch(verb: &Verb, terminal: &Terminal) -> Result<Exit, Failure> {
         Verb::Schema => schema::schema(),
         Verb::Completions(args) => completions::completions(args),
         Verb::Sweep(args) => sweep::sweep(args, terminal),
+        Verb::Trace(args) => trace::trace(args, terminal),
         Verb::Merge(args) => sweep::merge::merge(args, terminal),
         Verb::Promise(args) => promise::promise(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Assign(args) } => experiment::assign::assign(args, terminal),

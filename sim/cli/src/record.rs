@@ -1,13 +1,13 @@
 //! From the simulator's outcome to the versioned record.
 
-use std::collections::BTreeMap;
-
 use hookproof_core::time::WallTime;
 use hookproof_reports as reports;
 use hookproof_reports::{Length, Number};
 use hookproof_sim::outcome::{self, Outcome};
 use hookproof_sim::scenario::{self, Scenario};
 use hookproof_sim::users;
+
+use crate::stretches;
 
 /// The record of one run.
 pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
@@ -28,13 +28,13 @@ pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
         series: reports::Series {
             bin: Length(outcome.series.bin),
             counts: outcome.series.counts.iter().map(|(name, bins)| ((*name).to_owned(), bins.clone())).collect(),
-            levels: BTreeMap::new(),
+            levels: outcome.series.levels.iter().map(|(name, one)| (name.clone(), level(one))).collect(),
         },
         phases: reports::Phases { storm: Length(scenario.duration), calm: Length(scenario.calm) },
-        lanes: Vec::new(),
-        capacity_per_second: None,
-        restarts: Vec::new(),
-        grants_per_user: Vec::new(),
+        lanes: lanes(&scenario.placed(outcome.seed)),
+        capacity_per_second: outcome.capacity_per_second.map(finite),
+        restarts: outcome.restarts.iter().map(restart).collect(),
+        grants_per_user: outcome.grants_per_user.iter().map(grants_per_user).collect(),
         stories: Vec::new(),
         latency: reports::Latency { quantiles: outcome.latency_us.iter().map(quantile).collect() },
         worst_users: outcome.worst_users.iter().map(worst_user).collect(),
@@ -143,6 +143,28 @@ fn fault(fault: &outcome::FaultAccount) -> reports::Fault {
     }
 }
 
+fn lanes(placed: &Scenario) -> Vec<reports::LaneOfRun> {
+    let lane = |stretches: stretches::Stretches| reports::LaneOfRun {
+        name: stretches.name,
+        kind: stretches.kind.to_owned(),
+        stretches: stretches.at.into_iter().map(|(from, to)| (Length(from), Length(to))).collect(),
+    };
+    stretches::of(placed).into_iter().map(lane).collect()
+}
+
+fn level(outcome::Level { least, greatest }: &outcome::Level) -> reports::Level {
+    reports::Level { least: least.clone(), greatest: greatest.clone() }
+}
+
+fn restart(restart: &outcome::Restart) -> reports::Restart {
+    let outcome::Restart { at, users, returning, switched } = *restart;
+    reports::Restart { at: Length(at), users, returning, switched }
+}
+
+fn grants_per_user((effects, users): (&u16, &u64)) -> reports::GrantsPerUser {
+    reports::GrantsPerUser { effects: u32::from(*effects), users: *users }
+}
+
 fn quantile(&(quantile_ppm, latency_us): &(u32, u64)) -> reports::Quantile {
     reports::Quantile { quantile_ppm, latency_us }
 }
@@ -168,7 +190,7 @@ fn parked(outcome::Parked { user, evidence }: &outcome::Parked) -> reports::Park
 }
 
 /// RFC 3339; a time that no calendar holds is its nanoseconds since 1970.
-fn utc(at: WallTime) -> String {
+pub(crate) fn utc(at: WallTime) -> String {
     let nanos = i128::from(at.as_unix_nanos());
     jiff::Timestamp::from_nanosecond(nanos).map_or_else(|_| format!("{nanos} ns"), |timestamp| timestamp.to_string())
 }

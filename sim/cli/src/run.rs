@@ -18,6 +18,7 @@ use crate::pool;
 use crate::progress::{Progress, RunProgress};
 use crate::record;
 use crate::scenarios::{self, Loaded};
+use crate::story;
 use crate::terminal::{self, Terminal};
 
 /// Beyond it the record itself would not fit into memory.
@@ -40,6 +41,11 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
         units: &units,
         jobs: args.jobs.unwrap_or_else(available),
         times: if args.check_determinism { Times::Twice } else { Times::Once },
+        stories: if args.out.is_some() || args.formats.contains(&Format::Json) {
+            Stories::Told
+        } else {
+            Stories::Untold
+        },
         simulate: hookproof_sim::run,
     };
     let results = plan.run(terminal);
@@ -89,6 +95,13 @@ struct Unit {
 enum Times {
     Once,
     Twice,
+}
+
+/// Whether what happened to the worst users is told: a table has no room for it.
+#[derive(Clone, Copy)]
+enum Stories {
+    Told,
+    Untold,
 }
 
 fn units(args: &RunArgs, files: &[Loaded]) -> Result<Vec<Unit>, Failure> {
@@ -146,6 +159,7 @@ struct Plan<'a> {
     units: &'a [Unit],
     jobs: NonZeroUsize,
     times: Times,
+    stories: Stories,
     simulate: fn(&Scenario, HookKind, u64, &mut dyn FnMut(f64)) -> Outcome,
 }
 
@@ -170,15 +184,23 @@ impl Plan<'_> {
         let scenario = &self.files[unit.file].scenario;
         let simulate = |at: &mut dyn FnMut(f64)| (self.simulate)(scenario, unit.hook, unit.seed, at);
         match self.times {
-            Times::Once => (record::run(scenario, &simulate(&mut |share| progress.at(share))), None),
+            Times::Once => (self.record(scenario, &simulate(&mut |share| progress.at(share))), None),
             Times::Twice => {
                 let first = simulate(&mut |share| progress.at(share / 2.0));
                 let second = simulate(&mut |share| progress.at(0.5 + share / 2.0));
                 let difference = determinism::difference(&first, &second)
                     .map(|difference| format!("{} gave two different runs: {difference}", self.named(unit)));
-                (record::run(scenario, &first), difference)
+                (self.record(scenario, &first), difference)
             }
         }
+    }
+
+    fn record(&self, scenario: &Scenario, outcome: &Outcome) -> Run {
+        let stories = match self.stories {
+            Stories::Told => story::tell(scenario, outcome, &story::worth_telling(outcome)),
+            Stories::Untold => Vec::new(),
+        };
+        Run { stories, ..record::run(scenario, outcome) }
     }
 
     fn named(&self, unit: Unit) -> String {
@@ -259,6 +281,9 @@ mod tests {
             reached: BTreeMap::new(),
             grants_parked: 0,
             series: Series::default(),
+            capacity_per_second: None,
+            restarts: Vec::new(),
+            grants_per_user: BTreeMap::new(),
             latency_us: Vec::new(),
             worst_users: Vec::new(),
             parked: Vec::new(),
@@ -275,7 +300,7 @@ mod tests {
         let unit = |hook, seed| Unit { file: 0, hook, seed };
         let units = [unit(HookKind::Original, 1), unit(HookKind::Original, 2), unit(HookKind::Hardened, 1)];
         let jobs = NonZeroUsize::new(2).unwrap();
-        let plan = Plan { files: &files, units: &units, jobs, times, simulate };
+        let plan = Plan { files: &files, units: &units, jobs, times, stories: Stories::Untold, simulate };
         collect(plan.run(&Terminal::new(ColorWhen::Never, true)))
     }
 

@@ -5,6 +5,7 @@
 
 pub mod acks;
 pub mod allocation;
+pub mod levels;
 pub mod lift;
 pub mod measure;
 pub mod reached;

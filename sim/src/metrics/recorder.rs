@@ -11,6 +11,7 @@ use hookproof_core::time::{Instant, nanos};
 
 use super::acks::{Acks, RequestName};
 use super::allocation::{Allocation, Entitlements, Yardstick, measure};
+use super::levels::{Gauged, Levels};
 use super::lift::Outcomes;
 use super::reached::{Counted, Reached};
 use crate::outcome::Series;
@@ -251,7 +252,14 @@ pub struct Recorder {
     pub mismatches: Option<BTreeSet<u32>>,
     reached: [u64; Reached::ALL.len()],
     series: [Vec<u64>; Counted::ALL.len()],
+    levels: Levels,
+    /// The second of the last call, and the calls in it.
+    second: u64,
+    second_calls: i64,
+    /// Users who hold more than their own cap.
+    over_allocated: i64,
     bin: Duration,
+    bins: usize,
     /// The bin that was counted in last, and the times it holds.
     bin_last: usize,
     bin_times: (u64, u64),
@@ -284,7 +292,12 @@ impl Recorder {
             mismatches: None,
             reached: [0; Reached::ALL.len()],
             series: [const { Vec::new() }; Counted::ALL.len()],
+            levels: Levels::new(scenario.fleet.instances),
+            second: 0,
+            second_calls: 0,
+            over_allocated: 0,
             bin,
+            bins: usize::try_from(nanos(whole).div_ceil(nanos(bin))).expect("at most as many as there are"),
             bin_last: 0,
             bin_times: (0, nanos(bin)),
             restart_group_until: None,
@@ -330,7 +343,21 @@ impl Recorder {
         Reached::ALL.into_iter().map(|what| (what.name(), self.reached[what as usize])).collect()
     }
 
-    /// Counts by time bin, by name; all of one length.
+    /// How many users hold how many effects; who holds none is left out.
+    pub fn grants_per_user(&self) -> BTreeMap<u16, u64> {
+        let mut users = BTreeMap::new();
+        for user in self.users.iter().filter(|user| user.effects > 0) {
+            *users.entry(user.effects).or_default() += 1;
+        }
+        users
+    }
+
+    /// The restarts with who was seen around them: the epoch of each, and how many were seen in the one before.
+    pub fn restarts(&self) -> impl Iterator<Item = (&Epoch, u64)> {
+        self.epochs.windows(2).map(|pair| (&pair[1], pair[0].seen))
+    }
+
+    /// Counts and levels by time bin, by name.
     pub fn series(&self) -> Series {
         let length = self.series.iter().map(Vec::len).max().unwrap_or(0);
         let padded = |counts: &Vec<u64>| {
@@ -339,7 +366,8 @@ impl Recorder {
             counts
         };
         let named = |counted: Counted| (counted.name(), padded(&self.series[counted as usize]));
-        Series { bin: self.bin, counts: Counted::ALL.into_iter().map(named).collect() }
+        let counts = Counted::ALL.into_iter().map(named).collect();
+        Series { bin: self.bin, counts, levels: self.levels.named(self.bins) }
     }
 
     /// The stretches that hold `at`.
@@ -347,8 +375,8 @@ impl Recorder {
         self.stretches.iter_mut().filter(move |stretch| stretch.contains(at))
     }
 
-    fn count(&mut self, what: Counted, at: Instant) {
-        // Times go ahead slowly: most lie in the bin of the last one, and need no division.
+    /// The bin of a moment. Times go ahead slowly: most lie in the bin of the last one, and need no division.
+    fn bin_at(&mut self, at: Instant) -> usize {
         let (from, to) = self.bin_times;
         if !(from..to).contains(&at.as_nanos()) {
             let length = nanos(self.bin);
@@ -356,7 +384,43 @@ impl Recorder {
             let from = at.as_nanos() / length * length;
             self.bin_times = (from, from.saturating_add(length));
         }
-        let bin = self.bin_last;
+        self.bin_last
+    }
+
+    /// Something is `value` from now on.
+    pub fn level(&mut self, gauged: Gauged, now: Instant, value: i64) {
+        let bin = self.bin_at(now);
+        self.levels.set(gauged, bin, value);
+    }
+
+    /// How far each clock is ahead at `now`, in microseconds, in the order of [`Levels::set_clocks`].
+    pub fn clocks_ahead(&mut self, now: Instant, ahead_us: impl Iterator<Item = i64>) {
+        let bin = self.bin_at(now);
+        self.levels.set_clocks(bin, ahead_us);
+    }
+
+    /// When the bin of `now` ends.
+    pub fn bin_end(&mut self, now: Instant) -> Instant {
+        self.bin_at(now);
+        Instant::from_nanos(self.bin_times.1)
+    }
+
+    /// A call, or the run's end: the seconds before are known.
+    fn count_second(&mut self, now: Instant) {
+        let second = now.as_nanos() / 1_000_000_000;
+        if second == self.second {
+            return;
+        }
+        let start = |second: u64| Instant::from_nanos(second * 1_000_000_000);
+        let (last, calls) = (std::mem::replace(&mut self.second, second), std::mem::take(&mut self.second_calls));
+        self.level(Gauged::CallsPerSecond, start(last), calls);
+        if last + 1 < second {
+            self.level(Gauged::CallsPerSecond, start(last + 1), 0);
+        }
+    }
+
+    fn count(&mut self, what: Counted, at: Instant) {
+        let bin = self.bin_at(at);
         let counts = &mut self.series[what as usize];
         if counts.len() <= bin {
             counts.resize(bin + 1, 0);
@@ -386,6 +450,7 @@ impl Recorder {
     /// An exposure was recorded. Returns whether it is the user's first.
     pub fn exposed(&mut self, now: Instant, user: u32, variant: u8, version: u8) -> bool {
         let is_treatment = self.entitlements.of(version, variant).is_some();
+        let was_over = self.is_over_allocated(user);
         let record = &mut self.users[user as usize];
         let is_first = !record.is_exposed();
         if is_first {
@@ -409,7 +474,22 @@ impl Recorder {
         if is_entitled {
             self.entitled(now, user);
         }
+        self.count_over_allocated(now, user, was_over);
         is_first
+    }
+
+    /// Whether a user holds more than the own cap.
+    fn is_over_allocated(&self, user: u32) -> bool {
+        let user = self.user(user);
+        user.granted_units > 0 && user.granted_units > self.entitlements.of_user(user).unwrap_or(0)
+    }
+
+    fn count_over_allocated(&mut self, now: Instant, user: u32, was_over: bool) {
+        let is_over = self.is_over_allocated(user);
+        if is_over != was_over {
+            self.over_allocated += if is_over { 1 } else { -1 };
+            self.level(Gauged::OverAllocatedUsers, now, self.over_allocated);
+        }
     }
 
     fn entitled(&mut self, now: Instant, user: u32) {
@@ -420,12 +500,14 @@ impl Recorder {
         debug_assert!(!self.user(user).is(User::DELIVERED), "nobody is entitled twice");
         self.note_backlog(now);
         self.backlog += 1;
+        self.level(Gauged::Backlog, now, count(self.backlog));
     }
 
     fn close_backlog(&mut self, now: Instant, was_open: bool) {
         if was_open {
             self.note_backlog(now);
             self.backlog -= 1;
+            self.level(Gauged::Backlog, now, count(self.backlog));
         }
     }
 
@@ -483,6 +565,8 @@ impl Recorder {
         }
         self.during(now).for_each(|stretch| stretch.count_call(now));
         self.count(Counted::Calls, now);
+        self.count_second(now);
+        self.second_calls += 1;
     }
 
     /// The ledger moved.
@@ -491,10 +575,13 @@ impl Recorder {
         if let Some(acks) = &mut self.acks {
             acks.effect(effect.request);
         }
-        let entitlements = &self.entitlements;
+        let was_over = self.is_over_allocated(effect.request.user);
         let user = &mut self.users[effect.request.user as usize];
         user.effects = user.effects.saturating_add(1);
         user.granted_units = user.granted_units.saturating_add(effect.units);
+        self.count_over_allocated(now, effect.request.user, was_over);
+        let entitlements = &self.entitlements;
+        let user = &mut self.users[effect.request.user as usize];
         if !user.is_exposed() {
             self.during(now).for_each(|stretch| stretch.unexposed_effects += 1);
             return;
@@ -581,6 +668,7 @@ impl Recorder {
     pub fn ended(&mut self, now: Instant) {
         self.overload.set(now, false);
         self.note_backlog(now);
+        self.count_second(now + Duration::from_secs(1));
     }
 
     /// A named stretch ends: the users are measured as they are.
@@ -589,6 +677,11 @@ impl Recorder {
         let yardstick = Yardstick { quota: &scenario.quota, entitlements: &self.entitlements, outcomes };
         self.stretches[index].allocation = Some(measure(&self.users, yardstick));
     }
+}
+
+/// A count as a level.
+fn count(of: u64) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
 }
 
 /// Whether the quota service may say yes without an effect.

@@ -12,9 +12,11 @@ use hookproof_core::time::{Instant, nanos};
 use hookproof_core::upstream::{Answer, Ask, Body, Lost, NotSent};
 
 use super::{Event, GIVE_UPS, World, judging};
+use crate::chronicle::{Happening, Place};
 use crate::digest::Kind;
-use crate::fault::Class;
+use crate::fault::{self, Class};
 use crate::metrics::acks::RequestName;
+use crate::metrics::levels::Gauged;
 use crate::metrics::reached::Reached;
 use crate::metrics::recorder::EffectSeen;
 use crate::network::ONE_WAY;
@@ -103,7 +105,10 @@ impl World<'_> {
         }
         let number = users::ordinal(self.recorder.sent(now, call.user), now);
         self.digest.event(Kind::Call, now, u64::from(call.user), number);
+        let what = Happening::Sent { number, ask: call.ask, key: call.key, is_awaited: call.visit.is_some() };
+        self.tell(now, call.user, Place::Instance(instance), what);
         self.in_flight += 1;
+        self.see_in_flight(now);
         let (in_flight, limit) = (self.in_flight, self.in_flight_max);
         if now >= self.overtaken_until {
             self.oracles.check(Rule::Load1, now, Some(call.user), in_flight <= limit, || {
@@ -193,11 +198,14 @@ impl World<'_> {
                 ..call
             });
             self.queue.push(at, Event::Arrives(again));
+            let what = Happening::Repeated { number: call.number };
+            self.tell(self.queue.now(), call.request.user, Place::Run, what);
         }
     }
 
     pub(super) fn on_arrives(&mut self, now: Instant, key: Key) {
-        let Some(request) = self.calls.get(key).map(|call| call.request) else { return };
+        let Some(&Call { request, number, .. }) = self.calls.get(key) else { return };
+        self.tell(now, request.user, Place::Quota, Happening::Arrived { number });
         if self.is_touched(Class::QuotaHang, key) {
             self.let_go(key);
             return;
@@ -232,7 +240,9 @@ impl World<'_> {
                 }
             }
         }
-        self.recorder.overload.set(now, self.quota.queued() as f64 > self.capacity);
+        let queued = self.quota.queued();
+        self.recorder.overload.set(now, queued as f64 > self.capacity);
+        self.recorder.level(Gauged::Queued, now, i64::try_from(queued).unwrap_or(i64::MAX));
     }
 
     /// How far the replica lies behind that a request's key or grant is looked up in.
@@ -267,6 +277,9 @@ impl World<'_> {
         let held = self.quota.base().saturating_add(self.recorder.user(call.request.user).granted_units);
         let finished = self.quota.finish(now, Served { request: &call.request, work: call.work, held, mishap });
         self.account(now, &call, finished);
+        let Finished { status, effect: units, is_replay, .. } = finished;
+        let what = Happening::Served { number: call.number, status: status.0, units, is_replay };
+        self.tell(now, call.request.user, Place::Quota, what);
         if mishap == Mishap::FalseAck && !finished.is_replay {
             self.recorder.user_mut(call.request.user).set(User::DECEIVED);
         }
@@ -391,8 +404,10 @@ impl World<'_> {
             self.calls.remove(key);
         }
         self.in_flight -= 1;
+        self.see_in_flight(now);
         let user = u64::from(request.user);
         self.digest.event(Kind::Answer, now, user, number << 16 | u64::from(code(answer)));
+        self.tell(now, request.user, Place::Instance(instance), Happening::Heard { number, answer });
         self.outcomes += 1;
         if request.ask == Ask::Read {
             self.note_read(answer);
@@ -418,8 +433,12 @@ impl World<'_> {
         }
     }
 
+    fn see_in_flight(&mut self, now: Instant) {
+        self.recorder.level(Gauged::InFlight, now, i64::try_from(self.in_flight).unwrap_or(i64::MAX));
+    }
+
     /// The clients of a process that has ended are gone; the service goes on.
-    pub(super) fn orphan_calls(&mut self, instance: u16) {
+    pub(super) fn orphan_calls(&mut self, now: Instant, instance: u16) {
         let waits =
             |(key, call): (Key, &Call)| (call.instance == instance && call.client == Client::Waits).then_some(key);
         let orphans: Vec<Key> = self.calls.iter().filter_map(waits).collect();
@@ -436,6 +455,7 @@ impl World<'_> {
                 self.note_orphan(attempt);
             }
         }
+        self.see_in_flight(now);
     }
 
     #[inline]
@@ -449,7 +469,10 @@ impl World<'_> {
             return None;
         }
         let call = self.calls.get(key)?;
-        let index = self.faults.touch(class, call.instance, u64::from(call.request.user), call.number)?;
+        let (user, number) = (call.request.user, call.number);
+        let index = self.faults.touch(class, call.instance, u64::from(user), number)?;
+        let fault = fault::number(index);
+        self.tell(self.queue.now(), user, Place::Run, Happening::Touched { number, fault });
         Some(&self.faults.fault(index).kind)
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use hookproof_core::time::Instant;
 
 use super::{Event, World};
+use crate::chronicle::{Happening, Place};
 use crate::clock::Clock;
+use crate::fault;
 use crate::metrics::reached::Reached;
 use crate::scenario::{ClockShift, FaultKind, RestartMode, Target};
 use crate::store::{Failover, ReadOnly};
@@ -99,7 +101,7 @@ impl World<'_> {
     fn roll_fault(&mut self, now: Instant, index: usize, downtime: Duration) {
         if self.happens(now, index) {
             let length = self.faults.fault(index).length;
-            let cause = u32::try_from(index).expect("a scenario file holds fewer than 2^32 faults");
+            let cause = fault::number(index);
             self.roll(now, &self.target_instances(index), Roll { length, downtime, cause });
         }
     }
@@ -135,6 +137,7 @@ impl World<'_> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds are asked for by what they touch")]
     pub(super) fn on_fault_starts(&mut self, now: Instant, index: usize) {
         self.faults.start(index);
+        self.tell_all(now, Place::Run, Happening::FaultStarts { fault: fault::number(index) });
         let fault = self.faults.fault(index).clone();
         match fault.kind {
             FaultKind::ClockOffset { .. }
@@ -176,6 +179,7 @@ impl World<'_> {
     #[expect(clippy::wildcard_enum_match_arm, reason = "the other kinds leave nothing to mend")]
     pub(super) fn on_fault_ends(&mut self, now: Instant, index: usize) {
         self.faults.end(index);
+        self.tell_all(now, Place::Run, Happening::FaultEnds { fault: fault::number(index) });
         match self.faults.fault(index).kind.clone() {
             kind @ (FaultKind::ClockOffset { .. } | FaultKind::ClockDrift { .. } | FaultKind::ClockFreeze) => {
                 self.change_clocks(now, index, &kind, Edge::End);
@@ -248,8 +252,7 @@ impl World<'_> {
     /// The next jump of a strobe, if it comes before the strobe ends.
     fn schedule_strobe(&mut self, at: Instant, index: usize) {
         if self.strobes.get(&index).is_some_and(|strobe| at < strobe.until) {
-            let index = u32::try_from(index).expect("a scenario file holds fewer than 2^32 faults");
-            self.queue.push(at, Event::Strobes(index));
+            self.queue.push(at, Event::Strobes(fault::number(index)));
         }
     }
 
@@ -267,7 +270,20 @@ impl World<'_> {
         for target in taken {
             self.clock(target).step(now, jump);
         }
+        self.see_clocks(now);
         self.schedule_strobe(now + period, index);
+    }
+
+    /// Enters how far each clock is ahead.
+    pub(super) fn see_clocks(&mut self, now: Instant) {
+        let right = i128::from((self.scenario.start + now.since(Instant::ORIGIN)).as_unix_nanos());
+        let instances = self.instances.iter().map(|instance| &instance.clock);
+        let ahead_us = instances.chain([&self.store.clock.clock, &self.quota.clock]).map(|clock| {
+            let ahead = (i128::from(clock.wall(now).as_unix_nanos()) - right) / 1_000;
+            i64::try_from(ahead).unwrap_or(if ahead < 0 { i64::MIN } else { i64::MAX })
+        });
+        self.recorder.clocks_ahead(now, ahead_us);
+        self.clocks_seen_at = self.recorder.bin_end(now);
     }
 
     fn clock(&mut self, target: Target) -> &mut Clock {
@@ -279,6 +295,8 @@ impl World<'_> {
     }
 
     fn change_clocks(&mut self, now: Instant, index: usize, kind: &FaultKind, edge: Edge) {
+        // What a fault takes back was as wrong as ever until this moment.
+        self.see_clocks(now);
         let instances = (0..self.scenario.fleet.instances).map(Target::Instance);
         for target in instances.chain([Target::Store, Target::Quota]) {
             let is_due = match edge {
@@ -307,6 +325,7 @@ impl World<'_> {
                 self.reset_timers(now, instance);
             }
         }
+        self.see_clocks(now);
     }
 }
 

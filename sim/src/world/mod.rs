@@ -11,12 +11,14 @@
 //! | `faulting`  | faults switching on and off                                         |
 //! | `judging`   | what the invariants need to know beside the events                  |
 //! | `books`     | what is judged when the run is over                                 |
+//! | `telling`   | what happens to one user, for whoever listens                       |
 
 mod books;
 mod calls;
 mod faulting;
 mod judging;
 mod processes;
+mod telling;
 mod visits;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +36,7 @@ use self::faulting::Strobe;
 use self::judging::Judging;
 use self::processes::Instance;
 use self::visits::{OpenProcess, Visit};
+use crate::chronicle::Chronicle;
 use crate::digest::Digest;
 use crate::engine::EventQueue;
 use crate::fault::{self, Faults};
@@ -155,6 +158,8 @@ pub(crate) struct Finished {
     pub events: u64,
     /// The recordings of all processes, by instance and process.
     pub recordings: Vec<Recordings>,
+    /// What was told, if somebody listened.
+    pub chronicle: Option<Chronicle>,
 }
 
 /// What one process recorded.
@@ -200,6 +205,8 @@ pub(crate) struct World<'s> {
     faults: Faults,
     /// Whether a fault of the scenario makes clocks drift.
     clocks_drift: bool,
+    /// When the clocks are next looked at for the series; [`Instant::MAX`] where no fault moves any.
+    clocks_seen_at: Instant,
     /// Clocks that a fault has moved, with the fault.
     moved_clocks: BTreeSet<(usize, Target)>,
     /// The strobes that are on.
@@ -213,6 +220,7 @@ pub(crate) struct World<'s> {
     judging: Judging,
     walls: Walls,
     digest: Digest,
+    chronicle: Option<Chronicle>,
     outputs: Vec<Output>,
     recordings: Vec<Recordings>,
     hook_calls: u64,
@@ -256,6 +264,7 @@ impl<'s> World<'s> {
             capacity: scenario.upstream.capacity_per_second(),
             store: SimStore::new(scenario),
             faults: Faults::new(scenario, draws),
+            clocks_seen_at: if fault::moves_clocks(scenario) { Instant::ORIGIN } else { Instant::MAX },
             clocks_drift: scenario.faults.iter().any(|fault| matches!(fault.kind, FaultKind::ClockDrift { .. })),
             moved_clocks: BTreeSet::new(),
             strobes: BTreeMap::new(),
@@ -266,6 +275,7 @@ impl<'s> World<'s> {
             judging,
             walls: Walls::AsTheyAre,
             digest: if setting.recording == Recording::Nothing { Digest::off() } else { Digest::default() },
+            chronicle: None,
             outputs: Vec::new(),
             recordings: Vec::new(),
             hook_calls: 0,
@@ -280,6 +290,12 @@ impl<'s> World<'s> {
         self
     }
 
+    /// The same world, telling what happens.
+    pub fn telling(mut self, chronicle: Option<Chronicle>) -> Self {
+        self.chronicle = chronicle;
+        self
+    }
+
     /// Runs storm and calm to their end.
     pub fn run(mut self, progress: &mut dyn FnMut(f64)) -> Finished {
         self.begin();
@@ -291,6 +307,9 @@ impl<'s> World<'s> {
             self.events += 1;
             if self.events.is_multiple_of(PROGRESS_EVERY) {
                 progress(at.as_nanos() as f64 / end.as_nanos() as f64);
+            }
+            if at >= self.clocks_seen_at {
+                self.see_clocks(at);
             }
             self.handle(at, event);
         }
@@ -404,6 +423,7 @@ impl<'s> World<'s> {
         }
         self.judge_the_end(end);
         self.judge_books(end);
+        self.close_chronicle();
         Finished {
             recorder: self.recorder,
             oracles: self.oracles,
@@ -413,6 +433,7 @@ impl<'s> World<'s> {
             hook_calls: self.hook_calls,
             events: self.events + self.queue.dropped(),
             recordings: self.recordings,
+            chronicle: self.chronicle,
         }
     }
 

@@ -19,9 +19,11 @@ use super::calls::Sent;
 use super::judging::Prompt;
 use super::visits::number_of;
 use super::{Event, Recording, Recordings, Walls, World};
+use crate::chronicle::{Happening, Place};
 use crate::clock::Clock;
 use crate::digest::Kind;
-use crate::fault::Class;
+use crate::fault::{self, Class};
+use crate::metrics::levels::Gauged;
 use crate::metrics::reached::Reached;
 use crate::metrics::recorder::Closing;
 use crate::oracle::budget::Bucket;
@@ -59,8 +61,17 @@ pub(super) struct Instance {
     commands: u64,
     /// When its last pause ended.
     resumed_at: Option<Instant>,
+    /// What its process says of its breaker.
+    breaker: Breaker,
     /// What its process may still retry, as the oracle counts it.
     pub bucket: Bucket,
+}
+
+/// Whether a process lets requests through, by its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Breaker {
+    Closed,
+    Open,
 }
 
 impl Instance {
@@ -78,6 +89,7 @@ impl Instance {
             timers: Vec::new(),
             commands: 0,
             resumed_at: None,
+            breaker: Breaker::Closed,
             bucket,
         }
     }
@@ -110,6 +122,7 @@ impl World<'_> {
             self.recorder.reach(Reached::Restarts);
             self.recorder.restarted(now);
         }
+        self.tell_all(now, Place::Instance(instance), Happening::Starts { instance });
         self.digest.event(Kind::Start, now, u64::from(instance), u64::from(process));
         self.feed(now, instance, Input::Started);
     }
@@ -174,10 +187,12 @@ impl World<'_> {
         place.timers.clear();
         place.pauses.clear();
         let process = place.process;
-        self.digest.event(Kind::Stop, now, u64::from(instance), u64::from(process));
         place.process += 1;
+        self.tell_all(now, Place::Instance(instance), Happening::Stops { instance });
+        self.digest.event(Kind::Stop, now, u64::from(instance), u64::from(process));
         self.note_process_end((instance, process));
-        self.orphan_calls(instance);
+        self.orphan_calls(now, instance);
+        self.see_breaker(now, instance, Breaker::Closed);
         self.reset_tries(now, instance);
     }
 
@@ -284,7 +299,7 @@ impl World<'_> {
         self.recorder.reach(Reached::ProcessPauses);
         let until = now + self.faults.fault(index).length;
         self.pause(now, instance, index, until);
-        let fault = u32::try_from(index).expect("a scenario file holds fewer than 2^32 faults");
+        let fault = fault::number(index);
         self.queue.push(until, Event::Resumes { instance, fault });
         true
     }
@@ -294,7 +309,7 @@ impl World<'_> {
             Output::Answer { visit, answer } => self.answer(now, Key::from_bits(visit), answer),
             Output::Expose { user, variant } => {
                 let version = self.instances[usize::from(instance)].version;
-                self.expose(now, user, number_of(variant), version);
+                self.expose(now, Place::Instance(instance), user, number_of(variant), version);
                 self.sighting(now, user, number_of(variant));
             }
             Output::Call(call) => return self.send(now, instance, call),
@@ -308,12 +323,13 @@ impl World<'_> {
                 self.queue.push(at, Event::Timer { instance, process: place.process, token });
             }
             Output::Log(_) => {}
-            Output::Audit(event) => self.on_audit(event),
+            Output::Audit(event) => self.on_audit(now, instance, event),
         }
         Sent::Alive
     }
 
-    fn expose(&mut self, now: Instant, user: u32, variant: u8, version: u8) {
+    fn expose(&mut self, now: Instant, place: Place, user: u32, variant: u8, version: u8) {
+        self.tell(now, user, place, Happening::Exposed { variant, version });
         self.digest.event(Kind::Exposure, now, u64::from(user), u64::from(variant));
         self.recorder.exposed(now, user, variant, version);
     }
@@ -400,7 +416,7 @@ impl World<'_> {
             match *fact {
                 Fact::Exposed { user, variant } => {
                     self.recorder.user_mut(user).clear(User::FORGOTTEN);
-                    self.expose(now, user, number_of(variant), version);
+                    self.expose(now, Place::Store, user, number_of(variant), version);
                     self.judge_assignment(now, version, user, number_of(variant));
                 }
                 Fact::Settled { user, state } => self.on_settled(now, user, state),
@@ -414,6 +430,8 @@ impl World<'_> {
                     |result: &&Committed| matches!(result, Committed::Claimed { grants, .. } if grants.is_empty());
                 results.iter().filter(is_empty).for_each(|_| self.recorder.reach(Reached::EmptyClaims));
                 self.note_claims(now, sender, results);
+                self.tell_claims(now, sender, results);
+                self.see_limit(now, results);
             }
         }
         if self.is_alive(instance, process) {
@@ -442,6 +460,7 @@ impl World<'_> {
     }
 
     fn on_settled(&mut self, now: Instant, user: u32, state: GrantState) {
+        self.tell(now, user, Place::Store, Happening::Settled { state });
         self.digest.event(Kind::Settled, now, u64::from(user), state as u64);
         self.judge_settled(now, user, state);
         match state {
@@ -462,8 +481,25 @@ impl World<'_> {
         }
     }
 
+    /// The fleet's limit, which claims configure and settlements move.
+    fn see_limit(&mut self, now: Instant, results: &[Committed]) {
+        let moves = |result: &Committed| matches!(result, Committed::Claimed { .. } | Committed::Settled { .. });
+        if results.iter().any(moves) {
+            let limit = self.store.images().map(|image| i64::from(image.fleet().limit())).sum();
+            self.recorder.level(Gauged::FleetLimit, now, limit);
+        }
+    }
+
+    fn see_breaker(&mut self, now: Instant, instance: u16, breaker: Breaker) {
+        let place = &mut self.instances[usize::from(instance)];
+        if std::mem::replace(&mut place.breaker, breaker) != breaker {
+            let open = self.instances.iter().filter(|instance| instance.breaker == Breaker::Open).count();
+            self.recorder.level(Gauged::BreakersOpen, now, i64::try_from(open).unwrap_or(i64::MAX));
+        }
+    }
+
     /// Counts what the hook says of itself; nothing acts on it.
-    fn on_audit(&mut self, event: AuditEvent) {
+    fn on_audit(&mut self, now: Instant, instance: u16, event: AuditEvent) {
         let reached = match event {
             AuditEvent::Sent { ask: Ask::Apply, doubt: Doubt::InDoubt, .. } => Reached::DuplicateSends,
             AuditEvent::Answered { ask: Ask::Apply, answer, .. } => {
@@ -474,7 +510,11 @@ impl World<'_> {
                 }
             }
             AuditEvent::LanePaused { .. } => Reached::LanePauses,
-            AuditEvent::BreakerOpened => Reached::BreakerOpenings,
+            AuditEvent::BreakerOpened => {
+                self.see_breaker(now, instance, Breaker::Open);
+                Reached::BreakerOpenings
+            }
+            AuditEvent::BreakerClosed => return self.see_breaker(now, instance, Breaker::Closed),
             AuditEvent::EffectCapReached { .. } => Reached::EffectCapHolds,
             AuditEvent::Released { .. } => Reached::Releases,
             AuditEvent::Parked { .. } => Reached::Parked,
@@ -485,8 +525,7 @@ impl World<'_> {
             | AuditEvent::Delivered { .. }
             | AuditEvent::Rejected { .. }
             | AuditEvent::Absent { .. }
-            | AuditEvent::StoreRefused
-            | AuditEvent::BreakerClosed => return,
+            | AuditEvent::StoreRefused => return,
         };
         self.recorder.reach(reached);
     }

@@ -9,6 +9,7 @@ use hookproof_core::identity::UserHandle;
 use hookproof_core::time::Instant;
 
 use super::{DEADLINES, Event, World};
+use crate::chronicle::{Again, Happening, Place};
 use crate::digest::Kind;
 use crate::metrics::reached::Reached;
 use crate::oracle::Rule;
@@ -171,6 +172,7 @@ impl World<'_> {
         let number = users::ordinal(record.visits, now);
         let visit = Visit { user, number, tries: 0, intended_at: now, began_at: now, instance: None };
         let key = self.visits.insert(visit);
+        self.tell(now, user, Place::Caller, Happening::Visits);
         self.begin_try(now, key);
     }
 
@@ -183,6 +185,8 @@ impl World<'_> {
         let [route, _] = self.draws.draw(Concern::Route, u64::from(user), which);
         let instance = u16::try_from(below(route, instances)).expect("below the number of instances");
         visit.instance = Some(instance);
+        let attempt = visit.tries;
+        self.tell(now, user, Place::Caller, Happening::Tries { attempt, instance });
         self.hook_calls += 1;
         if !self.is_up(instance) {
             self.fail_try(now, key);
@@ -222,6 +226,8 @@ impl World<'_> {
         if let Some(instance) = visit.instance {
             self.judge_wait(now, instance, visit.began_at, visit.user);
         }
+        let place = visit.instance.map_or(Place::Caller, Place::Instance);
+        self.tell(now, visit.user, place, Happening::Shown { shown });
         self.digest.event(Kind::Visit, now, u64::from(visit.user), shown.code());
         self.recorder.visit_ended(now, visit.intended_at);
         self.visits.remove(key);
@@ -295,7 +301,10 @@ impl World<'_> {
         let Caller { retries, pause_from, pause_to, give_up, .. } = self.scenario.caller;
         let [leave, pause] = self.draws.draw(Concern::Caller, u64::from(visit.user), visit.which());
         let may_retry = retries.is_none_or(|retries| visit.tries <= retries);
-        if !may_retry || give_up.happens(leave) {
+        let leaves = !may_retry || give_up.happens(leave);
+        let again = if leaves { Again::Never } else { Again::Later };
+        self.tell(now, visit.user, Place::Caller, Happening::TryFailed { again });
+        if leaves {
             self.digest.event(Kind::Visit, now, u64::from(visit.user), Shown::Error.code());
             self.recorder.visit_ended(now, visit.intended_at);
             self.visits.remove(key);
