@@ -1,9 +1,12 @@
 //! Records as JSON, and back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::layout::Layout;
 use crate::record::{RunRecord, SCHEMA};
@@ -14,9 +17,41 @@ pub fn render_json(record: &RunRecord) -> String {
     laid_out(record)
 }
 
-/// The sweep as JSON, laid out like a run record. Equal sweeps give equal bytes.
+/// The sweep as JSON, laid out like a run record and under a digest. Equal sweeps give equal bytes.
 pub fn render_sweep_json(record: &SweepRecord) -> String {
-    laid_out(record)
+    let value = serde_json::to_value(record).expect("a record has text keys and finite numbers");
+    laid_out(&SweepRecord { digest: digest(&value), ..record.clone() })
+}
+
+/// SHA-256 over a record without its digest, whatever the order of keys and the white space are.
+fn digest(record: &Value) -> String {
+    let mut hasher = Sha256::new();
+    feed(&mut hasher, record);
+    hex::encode(hasher.finalize())
+}
+
+fn feed(hasher: &mut Sha256, value: &Value) {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => hasher.update(value.to_string()),
+        Value::Array(items) => {
+            hasher.update("[");
+            for item in items {
+                feed(hasher, item);
+                hasher.update(",");
+            }
+            hasher.update("]");
+        }
+        Value::Object(entries) => {
+            hasher.update("{");
+            for (key, entry) in entries.iter().collect::<BTreeMap<_, _>>() {
+                hasher.update(Value::from(key.as_str()).to_string());
+                hasher.update(":");
+                feed(hasher, entry);
+                hasher.update(",");
+            }
+            hasher.update("}");
+        }
+    }
 }
 
 fn laid_out(record: &impl Serialize) -> String {
@@ -35,12 +70,22 @@ pub fn parse(json: &str) -> Result<RunRecord, ParseError> {
     parse_as(json, SCHEMA)
 }
 
-/// Reads a sweep, whole or part. Keys it does not know are passed over.
+/// Reads a sweep, whole or part. Keys it does not know are passed over; an older record has no digest.
 ///
 /// # Errors
-/// The text is no JSON, no sweep, or a sweep of a schema that this version does not know.
+/// The text is no JSON, no sweep, a sweep of a schema that this version does not know, or not what its digest is of.
 pub fn parse_sweep(json: &str) -> Result<SweepRecord, ParseError> {
-    parse_as(json, SWEEP_SCHEMA)
+    let mut record: SweepRecord = parse_as(json, SWEEP_SCHEMA)?;
+    let named = std::mem::take(&mut record.digest);
+    if !named.is_empty() {
+        let malformed = |error| ParseError::Malformed { known: SWEEP_SCHEMA, error };
+        let mut value: Value = serde_json::from_str(json).map_err(malformed)?;
+        value.as_object_mut().and_then(|record| record.remove("digest"));
+        if digest(&value) != named {
+            return Err(ParseError::Edited);
+        }
+    }
+    Ok(record)
 }
 
 fn parse_as<T: DeserializeOwned>(json: &str, known: &'static str) -> Result<T, ParseError> {
@@ -72,6 +117,8 @@ pub enum ParseError {
     NewerSchema { known: &'static str, schema: String },
     /// Its `schema` is that of something else.
     OtherKind { known: &'static str, schema: String },
+    /// Its content is not that of its `digest`; run again what it is the record of.
+    Edited,
 }
 
 impl fmt::Display for ParseError {
@@ -82,6 +129,9 @@ impl fmt::Display for ParseError {
                 write!(f, "the record has schema {schema:?}, this version reads {known:?}: a later hookproof wrote it")
             }
             Self::OtherKind { known, schema } => write!(f, "its schema is {schema:?}, not {known:?}"),
+            Self::Edited => {
+                f.write_str("its \"digest\" is of other content: it was damaged or edited, run this part again")
+            }
         }
     }
 }
@@ -90,7 +140,7 @@ impl std::error::Error for ParseError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Malformed { error, .. } => Some(error),
-            Self::NewerSchema { .. } | Self::OtherKind { .. } => None,
+            Self::NewerSchema { .. } | Self::OtherKind { .. } | Self::Edited => None,
         }
     }
 }

@@ -61,6 +61,9 @@ pub struct Run {
     pub digest: String,
     /// Over all expectations and, for a judged hook, all invariants.
     pub verdict: Verdict,
+    /// Why nothing could be judged, where neither an expectation nor an invariant says so; left out otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
     /// Values over the whole run by metric. Ratios, quantiles and maxima over nothing are absent.
     pub metrics: BTreeMap<String, Number>,
     /// Metrics that this run cannot measure.

@@ -67,6 +67,7 @@ fn run(scenario: &str, hook: &str, seed: u64) -> Run {
         seed,
         digest: "0123456789abcdef0123456789abcdef".to_owned(),
         verdict: Verdict::Pass,
+        note: String::new(),
         metrics: metrics(&[
             ("over-allocation.worst-cap-ratio", 1.0),
             ("over-allocation.worst-ratio", 1.0),

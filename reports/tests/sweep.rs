@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use hookproof_reports::{
-    Distribution, Expectation, FAILING_MAX, Fault, Invariant, Latency, Length, Limit, MergeError, NamedPart, Number,
-    Phases, Role, Run, SWEEP_SCHEMA, ScenarioId, ScenarioSweep, Seeds, Series, Shard, SweepRecord, TableOptions, Tool,
-    Verdict, WIDTH, merge_sweeps, parse_sweep, render_sweep, render_sweep_json, render_sweep_markdown,
+    Distribution, Expectation, FAILING_MAX, Fault, HookSweep, Invariant, Latency, Length, Limit, MergeError, NamedPart,
+    Number, Phases, Role, Run, SWEEP_SCHEMA, ScenarioId, ScenarioSweep, Seeds, Series, Shard, SweepRecord,
+    TableOptions, Tool, Verdict, WIDTH, merge_sweeps, parse_sweep, render_sweep, render_sweep_json,
+    render_sweep_markdown,
 };
 use proptest::prelude::*;
 
@@ -56,6 +57,7 @@ fn run(hook: &str, seed: u64) -> Run {
         seed,
         digest: "0".repeat(32),
         verdict,
+        note: String::new(),
         metrics,
         unsupported: vec!["experiment.srm-p".to_owned()],
         expectations: vec![Expectation {
@@ -106,6 +108,7 @@ fn record(seeds: Seeds, shard: Option<Shard>, counted: impl Iterator<Item = u64>
         seeds,
         swarm: true,
         shard,
+        digest: String::new(),
         scenarios: vec![sweep],
     }
 }
@@ -210,6 +213,79 @@ fn what_is_not_exactly_one_sweep_is_refused_and_named() {
     let mut damaged = good;
     *damaged[2].record.scenarios[0].hooks[0].metrics.get_mut(METRIC).unwrap() = Distribution::default();
     assert!(refused(&damaged).contains("3.json: over-allocation.users of hardened"), "{}", refused(&damaged));
+}
+
+type Damage = fn(&mut HookSweep);
+
+#[test]
+fn counts_that_contradict_each_other_are_refused_with_their_place() {
+    let changes: [(Damage, &str); 14] = [
+        (|hook| hook.failing[0].seed += 1, "failing"),
+        (|hook| drop(hook.failing.pop()), "failing"),
+        (|hook| hook.failing.swap(0, 1), "failing"),
+        (|hook| hook.failing[0].repro.push('0'), "failing"),
+        (|hook| (hook.seeds.pass, hook.seeds.violated) = (hook.seeds.pass - 1, hook.seeds.violated + 1), "failing"),
+        (|hook| hook.invariants.get_mut("GRANT-1").unwrap().first = None, "GRANT-1"),
+        (|hook| hook.invariants.get_mut("GRANT-1").unwrap().seeds_violated += 1, "GRANT-1"),
+        (|hook| hook.invariants.get_mut("GRANT-1").unwrap().checked = 99, "GRANT-1"),
+        (|hook| hook.expectations[0].seeds.pass += 1, "the expectation of line 61"),
+        (|hook| hook.expectations[0].first = Some(3), "the expectation of line 61"),
+        (|hook| hook.faults.get_mut("quota.lost-reply").unwrap().seeds_with_effect = 101, "quota.lost-reply"),
+        (|hook| hook.faults.get_mut("quota.lost-reply").unwrap().effects = 0, "quota.lost-reply"),
+        (|hook| hook.reached.get_mut("crashes").unwrap().seeds = 101, "crashes"),
+        (|hook| hook.reached.get_mut("parked").unwrap().count = 1, "parked"),
+    ];
+    // The shard of the seeds 2, 4, …, 400 of which 30 is one and every twentieth is violated.
+    for (change, place) in changes {
+        let mut parts = parts(SEEDS, 2);
+        change(&mut parts[1].record.scenarios[0].hooks[0]);
+        let error = merge_sweeps(&parts).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("2.json: storm, hook hardened: the counts of {place} ")),
+            "{place}: {error}"
+        );
+        assert!(error.ends_with("run this part again"), "{error}");
+    }
+    let mut pair = parts(SEEDS, 2);
+    pair[0].record.scenarios[0].pairs[0].metrics.get_mut("upstream.calls").unwrap().higher += 1;
+    let error = merge_sweeps(&pair).unwrap_err().to_string();
+    assert!(
+        error.starts_with("1.json: storm, hardened - original: the counts of upstream.calls do not fit"),
+        "{error}"
+    );
+}
+
+#[test]
+fn whatever_is_edited_in_a_record_is_found_but_not_its_layout() {
+    let json = render_sweep_json(&whole(SEEDS));
+    for (from, to) in [
+        ("\"median\": 300", "\"median\": 299"),
+        ("\"bound-95\": 0.0423", "\"bound-95\": 0.0001"),
+        ("A storm", "A calm"),
+        ("\"checked\": 4000", "\"checked\": 4001"),
+        ("\"swarm\": true,", "\"swarm\": true, \"more\": 1,"),
+    ] {
+        let edited = json.replacen(from, to, 1);
+        assert_ne!(edited, json, "{from}");
+        let error = parse_sweep(&edited).unwrap_err().to_string();
+        assert!(error.contains("\"digest\"") && error.contains("run this part again"), "{to}: {error}");
+    }
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(parse_sweep(&value.to_string()).unwrap(), whole(SEEDS));
+}
+
+#[test]
+fn a_sweep_that_was_interrupted_does_not_look_whole() {
+    let part = record(SEEDS, None, 1..39);
+    assert!(whole(SEEDS).is_whole() && !part.is_whole());
+    for text in [render_sweep, render_sweep_markdown].map(|render| render(&part, &TableOptions::default())) {
+        assert!(text.contains("only 38 of 400 seeds"), "{text}");
+        assert!(text.trim_end().lines().next_back().is_some_and(|last| !last.contains("PASS")), "{text}");
+        assert!(text.contains("INTERRUPTED"), "{text}");
+    }
+    let begun = ScenarioSweep::new(scenario());
+    let text = render_sweep(&SweepRecord { scenarios: vec![begun], ..part }, &TableOptions::default());
+    assert!(text.contains("only 0 of 400 seeds") && text.contains("no seed has run"), "{text}");
 }
 
 #[test]

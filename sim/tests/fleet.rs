@@ -18,27 +18,6 @@ const SEEDS: std::ops::RangeInclusive<u64> = 1..=3;
 /// Claims that find nothing, for each grant; see `docs/fleet.md`.
 const EMPTY_CLAIMS_MAX: f64 = 1.0;
 
-/// Processes in front of a service, for the tests that have a model of their own.
-const FLEET: &str = r#"
-schema = 1
-title  = "A fleet"
-hooks  = ["hardened"]
-[experiment]
-id = "quota-experiment"
-[[experiment.variant]]
-name   = "control"
-weight = 0
-[[experiment.variant]]
-name   = "extra-quota"
-weight = 1
-grant  = 25
-[upstream]
-workers      = 20
-service-time = { mean = "200ms", distribution = "exponential" }
-[fleet]
-instances = 32
-"#;
-
 /// The run of `source`, which is written for 32 instances, with another number of them.
 fn outcome(source: &str, instances: u16, protections: Protections, seed: u64) -> Outcome {
     let source = source.replace("instances = 32", &format!("instances = {instances}"));
@@ -47,11 +26,43 @@ fn outcome(source: &str, instances: u16, protections: Protections, seed: u64) ->
     run_with(&scenario, setting, &mut |_| {}).0
 }
 
-/// A run of [`FLEET`] with all protections.
-fn fleet(more: &str, instances: u16, seed: u64) -> Outcome {
-    // The keys of the run itself stand before the first table.
-    let (run, tables) = more.split_once("---\n").expect("a line between the run's keys and its tables");
-    outcome(&format!("{run}{FLEET}{tables}"), instances, Protections::ALL, seed)
+/// What a test asks of the processes and the service of [`RECOVERY`].
+#[derive(Clone, Copy)]
+struct Trial {
+    duration: &'static str,
+    calm: &'static str,
+    load: &'static str,
+    trouble: &'static str,
+}
+
+/// 40 visits a second, none of whose grants waits for the cap on effects.
+const STEADY: &str = r#"
+[[traffic]]
+kind = "steady"
+rate = "40/s"
+[hardened]
+effects-per-minute = 60_000
+"#;
+
+/// Whatever goes wrong, all are granted in the end.
+const ALL_GRANTED: &str = r#"
+[[expect]]
+metric = "undelivered.users"
+equals = 0
+"#;
+
+/// A run with all protections.
+fn tried(trial: Trial, instances: u16, seed: u64) -> Outcome {
+    let between = |from: &str, to: &str| {
+        let (_, after) = RECOVERY.split_once(from).expect("the file has this table");
+        let (table, _) = after.split_once(to).expect("and another one after it");
+        format!("{from}{table}")
+    };
+    let Trial { duration, calm, load, trouble } = trial;
+    let run =
+        format!("schema = 1\ntitle = 'A fleet'\nhooks = ['hardened']\nduration = '{duration}'\ncalm = '{calm}'\n");
+    let model = between("[experiment]", "[[traffic]]") + &between("[fleet]", "[hardened]");
+    outcome(&format!("{run}{model}{load}{trouble}{ALL_GRANTED}"), instances, Protections::ALL, seed)
 }
 
 fn metric(outcome: &Outcome, metric: Metric) -> f64 {
@@ -124,15 +135,11 @@ fn without_the_limit_no_other_policy_alone_serves_half_of_those_who_come_late_an
 }
 
 /// A service that refuses every connection for a minute: all grants of that minute wait for their next attempt.
-const OUTAGE: &str = r#"
-duration = "240s"
-calm     = "120s"
----
-[[traffic]]
-kind = "steady"
-rate = "40/s"
-[hardened]
-effects-per-minute = 60_000
+const OUTAGE: Trial = Trial {
+    duration: "240s",
+    calm: "120s",
+    load: STEADY,
+    trouble: r#"
 [[fault]]
 kind = "quota.outage"
 name = "outage"
@@ -143,12 +150,10 @@ metric   = "upstream.attempts"
 at-least = 1
 during   = "outage"
 [[expect]]
-metric = "undelivered.users"
-equals = 0
-[[expect]]
 metric  = "store.writes-per-grant"
 at-most = 2.3
-"#;
+"#,
+};
 
 #[test]
 fn waiting_for_a_retry_costs_the_store_little_more_with_many_processes() {
@@ -156,22 +161,18 @@ fn waiting_for_a_retry_costs_the_store_little_more_with_many_processes() {
     // 2 · (1 + 32 · 40 ÷ 9,600) rows a grant.
     for instances in INSTANCES {
         for seed in SEEDS {
-            let outcome = fleet(OUTAGE, instances, seed);
+            let outcome = tried(OUTAGE, instances, seed);
             assert_pass(&outcome, &format!("{instances} instances, seed {seed}"), EMPTY_CLAIMS_MAX);
         }
     }
 }
 
 /// A service that fails three times in ten, which opens no breaker: a retry is always waited for.
-const FLAKY: &str = r#"
-duration = "120s"
-calm     = "120s"
----
-[[traffic]]
-kind = "steady"
-rate = "40/s"
-[hardened]
-effects-per-minute = 60_000
+const FLAKY: Trial = Trial {
+    duration: "120s",
+    calm: "120s",
+    load: STEADY,
+    trouble: r#"
 [[fault]]
 kind = "quota.error-before"
 name = "errors"
@@ -182,17 +183,15 @@ probability = 0.3
 metric   = "upstream.attempts"
 at-least = 1
 during   = "errors"
-[[expect]]
-metric = "undelivered.users"
-equals = 0
-"#;
+"#,
+};
 
 #[test]
 fn processes_that_all_hear_of_the_next_retry_do_not_all_ask_for_it() {
     // 0.43 retries a grant: if each of 32 processes asked for each of them, 13 claims a grant would find nothing.
     for instances in INSTANCES {
         for seed in SEEDS {
-            let outcome = fleet(FLAKY, instances, seed);
+            let outcome = tried(FLAKY, instances, seed);
             let case = format!("{instances} instances, seed {seed}");
             assert_pass(&outcome, &case, 4.0);
         }
@@ -200,26 +199,24 @@ fn processes_that_all_hear_of_the_next_retry_do_not_all_ask_for_it() {
 }
 
 /// Ten minutes' worth of grants come at once.
-const AVALANCHE: &str = r#"
-start    = "2026-03-01T00:00:00Z"
-duration = "15m"
-calm     = "5m"
----
+const AVALANCHE: Trial = Trial {
+    duration: "15m",
+    calm: "5m",
+    load: r#"
 [[traffic]]
 kind = "steady"
 rate = "100/s"
 for  = "6s"
 [hardened]
 effects-per-minute = 60
-[[expect]]
-metric = "undelivered.users"
-equals = 0
-"#;
+"#,
+    trouble: "",
+};
 
 #[test]
 fn the_effect_cap_holds_for_all_processes_together_and_says_so() {
     for seed in SEEDS {
-        let outcome = fleet(AVALANCHE, 4, seed);
+        let outcome = tried(AVALANCHE, 4, seed);
         assert_pass(&outcome, &format!("seed {seed}"), EMPTY_CLAIMS_MAX);
         assert_eq!(outcome.series.bin.as_secs(), 5, "twelve bins are a minute of the store's clock");
         let minutes: Vec<u64> = outcome.series.counts["calls"].chunks(12).map(|bins| bins.iter().sum()).collect();
@@ -230,15 +227,11 @@ fn the_effect_cap_holds_for_all_processes_together_and_says_so() {
 }
 
 /// One process is asked to wait for 20 s.
-const RETRY_AFTER: &str = r#"
-duration = "120s"
-calm     = "60s"
----
-[[traffic]]
-kind = "steady"
-rate = "40/s"
-[hardened]
-effects-per-minute = 60_000
+const RETRY_AFTER: Trial = Trial {
+    duration: "120s",
+    calm: "60s",
+    load: STEADY,
+    trouble: r#"
 [[fault]]
 kind = "quota.throttle"
 name = "throttle"
@@ -262,15 +255,13 @@ during   = "held"
 metric   = "upstream.attempts"
 at-least = 1
 during   = "throttle"
-[[expect]]
-metric = "undelivered.users"
-equals = 0
-"#;
+"#,
+};
 
 #[test]
 fn a_retry_after_that_one_process_hears_holds_all_of_them() {
     for seed in SEEDS {
-        let outcome = fleet(RETRY_AFTER, 4, seed);
+        let outcome = tried(RETRY_AFTER, 4, seed);
         assert_pass(&outcome, &format!("seed {seed}"), EMPTY_CLAIMS_MAX);
         assert!(outcome.reached["lane-pauses"] > 0);
     }

@@ -68,6 +68,37 @@ fn retries_that_would_never_end_are_refused_before_the_run() {
 }
 
 #[test]
+fn what_cannot_be_counted_is_refused_whatever_the_limits_are() {
+    let spike = "[[traffic]]\nkind = 'spike'\nat = '1s'\nfor = '1s'\nfactor = 1e6\n";
+    let source = |spikes| format!("{OUTAGE}{}", spike.repeat(spikes));
+    let limits = Limits { max_events: u64::MAX, max_memory: u64::MAX };
+    let check = |spikes| {
+        let scenario = decode("limits", "limits.toml", source(spikes).as_bytes());
+        scenario.unwrap_or_else(|error| panic!("{error}")).check_limits(&limits)
+    };
+    assert_eq!(check(2), Ok(()));
+    for spikes in [3, 60] {
+        assert_eq!(check(spikes), Err(LimitError::Uncountable));
+    }
+    assert!(LimitError::Uncountable.to_string().contains("the factors of spikes"));
+}
+
+#[test]
+fn a_limit_of_memory_is_said_in_a_unit_in_which_it_is_not_nothing() {
+    let said = |max_memory| {
+        let limits = Limits { max_memory, ..Limits::default() };
+        scenario("retries = 0").check_limits(&limits).expect_err("no run takes so little").to_string()
+    };
+    for (max_memory, text) in
+        [(0, "0 bytes"), (1, "1 byte"), (1_000, "1000 bytes"), (3 << 10, "3 KiB"), (2 << 20, "2 MiB")]
+    {
+        let said = said(max_memory);
+        assert!(said.starts_with("a run would take about 17 MiB of memory"), "{said}");
+        assert!(said.contains(&format!("more than the limit of {text};")), "{said}");
+    }
+}
+
+#[test]
 fn retries_that_end_are_not_refused() {
     for caller in [
         "retries = 'unlimited'",

@@ -65,6 +65,26 @@ fn a_deploy_is_one_restart_however_long_it_takes() {
 }
 
 #[test]
+fn the_restart_that_ends_a_downtime_belongs_to_the_fault_that_began_it() {
+    // All users are seen on both sides of each restart; the program forgets whom it assigned, so that half of them switch.
+    let crash = "[[fault]]\nkind = \"process.crash\"\nname = \"crash\"\nat = \"60s\"\ndowntime = \"3s\"\n";
+    let roll_out =
+        "[[fault]]\nkind = \"process.rolling-restart\"\nname = \"roll-out\"\nat = \"120s\"\non = [\"app-1\"]\n";
+    // A fault that ends when the crash does has no restart of its own.
+    let slow = "[[fault]]\nkind = \"quota.slow\"\nname = \"slow\"\nfactor = 2\nat = \"60s\"\nfor = \"3s\"\n";
+    let expect = |during: &str| {
+        format!("[[expect]]\nmetric = \"group-switching.restart-rate\"\nat-least = 0\nduring = \"{during}\"\n")
+    };
+    let expects = ["crash", "roll-out", "slow"].map(expect).concat();
+    let outcome = outcome(&[crash, roll_out, slow, &expects].concat(), HookKind::Original);
+    let rates: Vec<_> = outcome.expectations.iter().map(|expectation| expectation.value).collect();
+    let [Some(Value::Number(crash)), Some(Value::Number(roll_out)), None] = rates[..] else { panic!("{rates:?}") };
+    assert!((0.35..0.65).contains(&crash) && (0.0..0.65).contains(&roll_out), "{crash} {roll_out}");
+    let mean = number(&outcome, Metric::GroupSwitchingRestartRate);
+    assert!(f64::abs(mean - f64::midpoint(crash, roll_out)) < 1e-12, "{mean} of {crash} and {roll_out}");
+}
+
+#[test]
 fn a_fault_of_probability_zero_does_nothing() {
     let faults = ["clock.step", "process.rolling-restart", "process.deploy", "quota.restart", "process.crash"];
     let parameters = ["by = \"30s\"", "downtime = \"1s\"", "version = 2", "", "downtime = \"1s\""];

@@ -49,13 +49,11 @@ impl Distribution {
             self.absent += 1;
             return;
         };
-        let Some(finite) = number.value() else {
+        if number == Number::NEVER {
             self.never += 1;
             return;
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "clamped to what an i128 holds with ease")]
-        let nano = (finite * NANO).round().clamp(-NANO_MAX, NANO_MAX) as i128;
-        self.sum_nano += nano;
+        }
+        self.sum_nano += nano(number);
         self.stretch(number, number);
         self.count(number, 1);
         self.round_if_many();
@@ -161,6 +159,14 @@ impl Distribution {
     }
 }
 
+/// A finite value's part in the sum.
+fn nano(number: Number) -> i128 {
+    let finite = number.value().expect("never is counted apart");
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to what an i128 holds with ease")]
+    let nano = (finite * NANO).round().clamp(-NANO_MAX, NANO_MAX) as i128;
+    nano
+}
+
 /// Three significant decimal digits.
 fn rounded(value: Number) -> Number {
     let finite = value.value().expect("never is counted apart");
@@ -241,6 +247,17 @@ impl TryFrom<Stored> for Distribution {
             return Err(refused("sum-nano is out of range"));
         }
         let values: BTreeMap<Number, u64> = values.into_iter().zip(counts).collect();
+        let kept = |value: Number| if rounded { self::rounded(value) } else { value };
+        let lowest_and_highest = values.keys().next().copied().zip(values.keys().next_back().copied());
+        if lowest_and_highest != ends.map(|(low, high)| (kept(low), kept(high)))
+            || values.keys().any(|key| kept(*key) != *key)
+        {
+            return Err(refused("values are not those between finite-min and finite-max"));
+        }
+        let sum: i128 = values.iter().map(|(value, count)| nano(*value) * i128::from(*count)).sum();
+        if !rounded && (sum != sum_nano || values.len() > DISTINCT_MAX) {
+            return Err(refused("sum-nano is not the sum of its values"));
+        }
         Ok(Self { absent, never, values, is_rounded: rounded, ends, sum_nano })
     }
 }
@@ -306,6 +323,9 @@ mod tests {
             ("\"values\":[1,2]", "\"values\":[2,1]"),
             ("\"finite-max\":2", "\"finite-max\":null"),
             ("3000000000", "three"),
+            ("3000000000", "3000000001"),
+            ("\"finite-min\":1", "\"finite-min\":0.5"),
+            ("\"values\":[1,2]", "\"values\":[1,2.5]"),
         ];
         for (from, to) in damages {
             let damaged = json.replace(from, to);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::consistency::contradiction;
 use super::record::{Pair, SweepRecord};
 use super::shard::Shard;
 use crate::record::{Role, ScenarioId};
@@ -92,6 +93,9 @@ pub fn merge_sweeps(parts: &[NamedPart]) -> Result<SweepRecord, MergeError> {
         if let Some(what) = difference(&first.record, &part.record) {
             return Err(MergeError::Differ { part: first.name.clone(), other: part.name.clone(), what });
         }
+        if let Some(why) = contradiction(&part.record) {
+            return Err(MergeError::Damaged { part: part.name.clone(), why });
+        }
     }
     let mut by_shard: BTreeMap<Shard, &NamedPart> = BTreeMap::new();
     for part in parts {
@@ -127,6 +131,9 @@ fn check(NamedPart { name, record }: &NamedPart) -> Result<(), MergeError> {
         return damaged(format!("shard {shard} of the seeds {}..{}", seeds.start, seeds.end));
     }
     let wanted = shard.len(&seeds);
+    if let Some(empty) = record.scenarios.iter().find(|scenario| scenario.hooks.is_empty()) {
+        return damaged(format!("{} has no hook", empty.scenario.name));
+    }
     for hook in record.scenarios.iter().flat_map(|scenario| &scenario.hooks) {
         let verdicts = hook.seeds;
         let sum = verdicts.pass.checked_add(verdicts.violated).and_then(|sum| sum.checked_add(verdicts.inconclusive));

@@ -10,6 +10,7 @@
 //!   exactly the shards of one sweep.
 
 mod bound;
+mod consistency;
 mod distribution;
 mod merge;
 mod record;

@@ -30,6 +30,10 @@ pub struct SweepRecord {
     pub swarm: bool,
     /// Which part this is; `null` for the whole.
     pub shard: Option<Shard>,
+    /// SHA-256 of all else, in the written form only: it is worked out on writing, held against the rest on reading, and empty in
+    /// between.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
     /// One entry for each scenario, in the order of the command line.
     pub scenarios: Vec<ScenarioSweep>,
 }
@@ -226,9 +230,26 @@ impl SweepRecord {
         self.scenarios.iter().flat_map(|scenario| &scenario.hooks).map(|hook| hook.verdict(self.swarm)).min()
     }
 
+    /// Whether each scenario has run all seeds of this part. One that was interrupted has not.
+    pub fn is_whole(&self) -> bool {
+        self.scenarios.iter().all(|scenario| scenario.seeds() == self.seeds_each())
+    }
+
+    /// Seeds of this part.
+    pub fn seeds_each(&self) -> u64 {
+        self.part().len(&self.seeds.range())
+    }
+
     /// Which part it is; the whole is part 1 of 1.
     pub fn part(&self) -> Shard {
         self.shard.unwrap_or(Shard::WHOLE)
+    }
+}
+
+impl ScenarioSweep {
+    /// Seeds that have run under all hooks.
+    pub fn seeds(&self) -> u64 {
+        self.hooks.iter().map(|hook| hook.seeds.seeds()).min().unwrap_or(0)
     }
 }
 

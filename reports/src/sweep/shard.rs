@@ -60,6 +60,11 @@ impl Shard {
         all / self.count + u64::from(self.index <= all % self.count)
     }
 
+    /// Whether a seed is one of its seeds of these.
+    pub fn holds(self, seeds: &Range<u64>, seed: u64) -> bool {
+        seeds.contains(&seed) && (seed - seeds.start) % self.count == self.index - 1
+    }
+
     /// Its seed number `n` of these seeds, from 0; `n` is below [`Shard::len`].
     pub fn seed(self, seeds: &Range<u64>, n: u64) -> u64 {
         let seed = seeds.start + (self.index - 1) + n * self.count;
@@ -111,6 +116,9 @@ mod tests {
             let shards: Vec<Shard> = (1..=count).map(|index| Shard::new(index, count).unwrap()).collect();
             let mut dealt: Vec<u64> =
                 shards.iter().flat_map(|shard| (0..shard.len(&seeds)).map(|n| shard.seed(&seeds, n))).collect();
+            for (one, other) in shards.iter().flat_map(|one| shards.iter().map(move |other| (one, other))) {
+                assert!((0..other.len(&seeds)).all(|n| one.holds(&seeds, other.seed(&seeds, n)) == (one == other)));
+            }
             dealt.sort_unstable();
             assert_eq!(dealt, seeds.clone().collect::<Vec<_>>());
             let sizes = || shards.iter().map(|shard| shard.len(&seeds));

@@ -43,6 +43,10 @@ fn sections(record: &SweepRecord, paths: &BTreeMap<String, String>, form: Form) 
         let fallback = format!("{}.toml", scenario.scenario.name);
         let path = paths.get(&scenario.scenario.digest).unwrap_or(&fallback);
         out.push(Section::Title(title(record, scenario)));
+        if scenario.hooks.is_empty() {
+            out.push(Section::Line(None, "no seed has run".to_owned()));
+            continue;
+        }
         out.push(verdicts(record, scenario));
         for hook in &scenario.hooks {
             findings(&mut out, record, hook, path);
@@ -59,7 +63,12 @@ fn sections(record: &SweepRecord, paths: &BTreeMap<String, String>, form: Form) 
             paired(&mut out, pair, form);
         }
     }
-    out.push(Section::Line(record.verdict(), summary(record)));
+    if record.is_whole() {
+        out.push(Section::Line(record.verdict(), summary(record)));
+    } else {
+        let text = "INTERRUPTED: this is what had run, and no result of the sweep; ".to_owned() + &summary(record);
+        out.push(Section::Line(None, text));
+    }
     out
 }
 
@@ -72,6 +81,8 @@ fn subjects(hooks: &[HookSweep]) -> Vec<&HookSweep> {
 fn title(record: &SweepRecord, scenario: &ScenarioSweep) -> String {
     let seeds = record.seeds.range();
     let all = counted(seeds.end - seeds.start, "seed");
+    let (ran, each) = (scenario.seeds(), record.seeds_each());
+    let all = if ran == each { all } else { format!("only {} of {}", grouped(ran), counted(each, "seed")) };
     let swarm = if record.swarm { ", swarm" } else { "" };
     let part = record.shard.map_or_else(String::new, |shard| format!(", shard {shard}"));
     let (from, to) = (seeds.start, seeds.end);

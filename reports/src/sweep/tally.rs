@@ -248,7 +248,7 @@ fn what(run: &Run, path: &str) -> String {
         };
     }
     let expectation = run.expectations.iter().find(|expectation| expectation.verdict == run.verdict);
-    expectation.map_or_else(|| "nobody visited".to_owned(), |expectation| sentence(expectation, path))
+    expectation.map_or_else(|| run.note.clone(), |expectation| sentence(expectation, path))
 }
 
 impl InvariantTally {

@@ -45,6 +45,7 @@ struct Line {
 
 fn findings(row: &Row<'_>, path: &str) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
+    lines.extend(note(row));
     lines.extend(expectations(row, path));
     if row.first.role == Role::Judged {
         lines.extend(invariants(row));
@@ -83,6 +84,14 @@ fn expectations<'a>(row: &'a Row<'a>, path: &'a str) -> impl Iterator<Item = Lin
         let seeds = share(row, run, 1 + bad.count());
         Some(Line { verdict, text: format!("{}: {}{seeds}", run.hook, sentence(first, path)) })
     })
+}
+
+/// What the first run that has a note says of itself.
+fn note(row: &Row<'_>) -> Option<Line> {
+    let mut noted = row.runs.iter().filter(|run| !run.note.is_empty());
+    let run = noted.next()?;
+    let text = format!("{}: {}{}", run.hook, run.note, share(row, run, 1 + noted.count()));
+    Some(Line { verdict: Verdict::Inconclusive, text })
 }
 
 /// In how many of a hook's seeds; empty for a single seed.

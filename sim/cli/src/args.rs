@@ -10,8 +10,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hookproof_reports::{InvalidShard, Shard};
 use hookproof_sim::promise::Cell;
-use hookproof_sim::scenario::HookKind;
+use hookproof_sim::scenario::{HookKind, Limits, Scenario};
 
+use crate::determinism::Times;
 use crate::{size, story};
 
 /// Seeds that a scenario file can hold: TOML has no larger integers.
@@ -23,7 +24,8 @@ const EXIT_CODES: &str = "Exit codes:
   2  bad input: usage, scenario, path; nothing was run or written
   3  inconclusive: something could not be judged, or nothing was selected
   4  the same seed gave another run
-  5  hookproof itself failed";
+  5  hookproof itself failed
+  130  a sweep was interrupted";
 
 /// Proves that an experiment hook grants once, assigns once, and spares its upstream.
 #[derive(Debug, Parser)]
@@ -86,29 +88,20 @@ pub(crate) struct RunArgs {
     /// Scenario files, or folders to search for *.toml [default: scenarios/]
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
-    /// Run this hook instead of the file's hooks (repeatable)
-    #[arg(long = "hook", value_name = "NAME", value_parser = hook_parser())]
-    pub(crate) hooks: Vec<HookKind>,
     /// Run with this seed instead of the file's
     #[arg(long, value_name = "N", conflicts_with = "seeds", value_parser = clap::value_parser!(u64).range(..SEEDS))]
     pub(crate) seed: Option<u64>,
     /// Run with each seed from A up to, but not including, B
     #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
     pub(crate) seeds: Option<Range<u64>>,
-    /// Threads [default: as many as the machine can run]
-    #[arg(long, value_name = "N")]
-    pub(crate) jobs: Option<NonZeroUsize>,
     /// What to print (repeatable): a table, or the run record; json alone prints the record and nothing else
     #[arg(long = "format", value_name = "FORMAT", default_value = "human")]
     pub(crate) formats: Vec<Format>,
     /// Write the run record to DIR/run.json
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Run everything twice and compare
-    #[arg(long)]
-    pub(crate) check_determinism: bool,
     #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    pub(crate) running: RunningArgs,
 }
 
 /// `validate`.
@@ -152,9 +145,6 @@ pub(crate) struct SweepArgs {
     /// Scenario files, or folders to search for *.toml
     #[arg(value_name = "SCENARIO", required = true)]
     pub(crate) paths: Vec<PathBuf>,
-    /// Run this hook instead of the file's hooks (repeatable)
-    #[arg(long = "hook", value_name = "NAME", value_parser = hook_parser())]
-    pub(crate) hooks: Vec<HookKind>,
     /// The seeds from A up to, but not including, B
     #[arg(long, value_name = "A..B", default_value = "0..100", value_parser = parse_seeds)]
     pub(crate) seeds: Range<u64>,
@@ -164,20 +154,14 @@ pub(crate) struct SweepArgs {
     /// Run only part I of N, from 1/N to N/N; none is the whole [default: what an array job's variables say, else the whole]
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     pub(crate) shard: Option<ShardChoice>,
-    /// Threads [default: as many as the machine can run]
-    #[arg(long, value_name = "N")]
-    pub(crate) jobs: Option<NonZeroUsize>,
     /// What to print (repeatable): a summary, or the sweep record; json alone prints the record and nothing else
     #[arg(long = "format", value_name = "FORMAT", default_value = "human")]
     pub(crate) formats: Vec<SweepFormat>,
     /// Write the record to DIR/sweep.json, of a shard to DIR/sweep-I-of-N.json
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Run everything twice and compare
-    #[arg(long)]
-    pub(crate) check_determinism: bool,
     #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    pub(crate) running: RunningArgs,
 }
 
 /// `trace`.
@@ -307,6 +291,22 @@ pub(crate) enum PromiseFormat {
     Markdown,
 }
 
+/// What to run scenarios with, one seed or many.
+#[derive(Debug, Args)]
+pub(crate) struct RunningArgs {
+    /// Run this hook instead of the file's hooks (repeatable)
+    #[arg(long = "hook", value_name = "NAME", value_parser = hook_parser())]
+    pub(crate) hooks: Vec<HookKind>,
+    /// Threads [default: as many as the machine can run]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Run everything twice and compare
+    #[arg(long)]
+    pub(crate) check_determinism: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
 /// How large a scenario may be.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct LimitArgs {
@@ -316,6 +316,38 @@ pub(crate) struct LimitArgs {
     /// Refuse a scenario that would need more memory: bytes, or 512MiB
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub(crate) max_memory: Option<u64>,
+}
+
+impl RunningArgs {
+    /// The hooks that were asked for, else the scenario's; each once.
+    pub(crate) fn hooks(&self, scenario: &Scenario) -> Vec<HookKind> {
+        let mut hooks: Vec<HookKind> = Vec::new();
+        for hook in if self.hooks.is_empty() { &scenario.hooks } else { &self.hooks } {
+            if !hooks.contains(hook) {
+                hooks.push(*hook);
+            }
+        }
+        hooks
+    }
+
+    /// How often each run is done.
+    pub(crate) const fn times(&self) -> Times {
+        if self.check_determinism { Times::Twice } else { Times::Once }
+    }
+}
+
+impl LimitArgs {
+    /// With the default of what was not said.
+    pub(crate) fn resolve(self) -> Limits {
+        let Limits { max_events, max_memory } = Limits::default();
+        Limits { max_events: self.max_events.unwrap_or(max_events), max_memory: self.max_memory.unwrap_or(max_memory) }
+    }
+
+    /// For what a seed of a swarm draws: only what was said. Estimates assume that every try fails, and among many thousand
+    /// seeds some draw retries that would then be beyond the defaults, though in fact they are not.
+    pub(crate) fn of_variations(self) -> Limits {
+        Limits { max_events: self.max_events.unwrap_or(u64::MAX), max_memory: self.max_memory.unwrap_or(u64::MAX) }
+    }
 }
 
 /// A rendering of a run.

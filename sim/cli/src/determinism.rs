@@ -2,6 +2,14 @@
 
 use hookproof_sim::outcome::{Outcome, Value};
 
+/// How often each run is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Times {
+    Once,
+    /// And compared.
+    Twice,
+}
+
 /// What differs between two runs of the same scenario, hook and seed; `None` if nothing does.
 pub(crate) fn difference(first: &Outcome, second: &Outcome) -> Option<String> {
     if first == second {

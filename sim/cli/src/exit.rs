@@ -3,6 +3,11 @@
 use std::any::Any;
 use std::process::ExitCode;
 
+use hookproof_reports::Verdict;
+
+/// As shells say of a process that SIGINT ended.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 /// How a command ends, by precedence: where several apply, the first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
@@ -10,6 +15,8 @@ pub(crate) enum Exit {
     BadInput,
     /// 5: the harness itself failed.
     Harness,
+    /// 130: the user ended it before all was done.
+    Interrupted,
     /// 4: the same seed gave another run.
     Diverged,
     /// 1: an expectation, or an invariant of a judged hook, is violated.
@@ -21,6 +28,16 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Of the worst verdict of all runs; `None` if there are none.
+    pub(crate) const fn of(verdict: Option<Verdict>) -> Self {
+        match verdict {
+            Some(Verdict::Violated) => Self::Violated,
+            // Nothing was selected, so nothing was judged.
+            None | Some(Verdict::Inconclusive) => Self::Inconclusive,
+            Some(Verdict::Pass) => Self::Pass,
+        }
+    }
+
     /// The process's exit code.
     pub(crate) fn code(self) -> ExitCode {
         ExitCode::from(match self {
@@ -30,6 +47,7 @@ impl Exit {
             Self::Inconclusive => 3,
             Self::Diverged => 4,
             Self::Harness => 5,
+            Self::Interrupted => INTERRUPTED,
         })
     }
 }
@@ -82,8 +100,8 @@ mod tests {
 
     #[test]
     fn where_several_apply_the_contracts_order_counts() {
-        use Exit::{BadInput, Diverged, Harness, Inconclusive, Pass, Violated};
-        let order = [BadInput, Harness, Diverged, Violated, Inconclusive, Pass];
+        use Exit::{BadInput, Diverged, Harness, Inconclusive, Interrupted, Pass, Violated};
+        let order = [BadInput, Harness, Interrupted, Diverged, Violated, Inconclusive, Pass];
         assert!(order.is_sorted());
         let joined = Failure::joined(&[Failure::harness("a"), Failure::bad_input("b")]).unwrap();
         assert_eq!((joined.exit(), joined.messages()), (Exit::BadInput, ["a".to_owned(), "b".to_owned()].as_slice()));

@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use hookproof_reports as reports;
 use hookproof_sim::demand::Demand;
 use hookproof_sim::scenario::Scenario;
-use hookproof_sim::swarm;
 use reports::{Charset, Explanation, ScenarioId, Section};
 
 use crate::args::{ExplainArgs, ExplainFormat};
@@ -31,7 +30,8 @@ use crate::terminal::{self, Terminal};
 /// What is wrong with the files.
 pub(crate) fn explain(args: &ExplainArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let loaded = scenarios::load(&args.paths, args.limits, terminal)?;
-    let explanations: Vec<Explanation> = loaded.iter().map(|loaded| of_run(loaded, args)).collect();
+    let explanations: Result<Vec<Explanation>, Failure> = loaded.iter().map(|loaded| of_run(loaded, args)).collect();
+    let explanations = explanations?;
     let charset = if args.ascii { Charset::Ascii } else { Charset::Unicode };
     let text = match args.format {
         ExplainFormat::Json => reports::render_explanations_json(&explanations),
@@ -46,12 +46,13 @@ pub(crate) fn explain(args: &ExplainArgs, terminal: &Terminal) -> Result<Exit, F
     Ok(Exit::Pass)
 }
 
-fn of_run(loaded: &Loaded, args: &ExplainArgs) -> Explanation {
+fn of_run(loaded: &Loaded, args: &ExplainArgs) -> Result<Explanation, Failure> {
     let seed = args.seed.unwrap_or(loaded.scenario.seed);
     if args.swarm {
-        return explanation(&swarm::vary(&loaded.scenario, seed).placed(seed), seed, true);
+        let varied = loaded.varied(seed, &args.limits.of_variations())?;
+        return Ok(explanation(&varied.placed(seed), seed, true));
     }
-    explanation(&loaded.scenario.placed(seed), seed, false)
+    Ok(explanation(&loaded.scenario.placed(seed), seed, false))
 }
 
 fn explanation(scenario: &Scenario, seed: u64, is_drawn: bool) -> Explanation {

@@ -9,6 +9,7 @@ mod determinism;
 mod exit;
 mod experiment;
 mod explain;
+mod interrupt;
 mod new;
 mod out;
 mod pool;
@@ -16,6 +17,8 @@ mod progress;
 mod promise;
 mod record;
 mod run;
+#[cfg(test)]
+mod sample;
 mod scenarios;
 mod schema;
 mod size;

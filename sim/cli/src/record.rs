@@ -9,6 +9,9 @@ use hookproof_sim::users;
 
 use crate::stretches;
 
+/// What is said of a run without a visit: it is inconclusive at best.
+const NOBODY: &str = "nobody visited, so nothing could be judged; raise a rate, the population or the duration";
+
 /// The record of one run.
 pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
     let hook = outcome.hook.name();
@@ -19,6 +22,7 @@ pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
         seed: outcome.seed,
         digest: format!("{:032x}", outcome.digest),
         verdict: verdict(outcome.verdict),
+        note: if outcome.hook_calls == 0 { NOBODY.to_owned() } else { String::new() },
         metrics: outcome.metrics.iter().map(|(metric, value)| (metric.name().to_owned(), number(*value))).collect(),
         unsupported: outcome.unsupported.iter().map(|metric| metric.name().to_owned()).collect(),
         expectations: outcome.expectations.iter().map(|one| expectation(hook, one)).collect(),

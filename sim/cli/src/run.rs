@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
 
-use hookproof_reports::{Run, RunRecord, TableOptions, Verdict, render_json, render_table};
+use hookproof_reports::{Run, RunRecord, TableOptions, render_json, render_table};
 use hookproof_sim::outcome::Outcome;
 use hookproof_sim::scenario::{HookKind, Scenario};
 
 use crate::args::{Format, RunArgs};
-use crate::determinism;
+use crate::determinism::{self, Times};
 use crate::exit::{Exit, Failure};
 use crate::out::OutFolder;
 use crate::pool;
@@ -30,17 +29,16 @@ const RUNS_MAX: u64 = 1_000_000;
 /// Bad input, before anything is run; a failure of the harness.
 pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let output = Output::resolve(args)?;
-    let files = scenarios::load(&args.paths, args.limits, terminal)?;
+    let files = scenarios::load(&args.paths, args.running.limits, terminal)?;
     let units = units(args, &files)?;
     let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
 
     announce(&files, &units, terminal);
-    let available = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let plan = Plan {
         files: &files,
         units: &units,
-        jobs: args.jobs.unwrap_or_else(available),
-        times: if args.check_determinism { Times::Twice } else { Times::Once },
+        jobs: pool::jobs(args.running.jobs),
+        times: args.running.times(),
         stories: if args.out.is_some() || args.formats.contains(&Format::Json) {
             Stories::Told
         } else {
@@ -59,7 +57,7 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
     for message in &diverged {
         terminal.complain(message);
     }
-    let runs_exit = exit(&record);
+    let runs_exit = Exit::of(record.runs.iter().map(|run| run.verdict).min());
     Ok(if diverged.is_empty() { runs_exit } else { runs_exit.min(Exit::Diverged) })
 }
 
@@ -91,12 +89,6 @@ struct Unit {
     seed: u64,
 }
 
-#[derive(Clone, Copy)]
-enum Times {
-    Once,
-    Twice,
-}
-
 /// Whether what happened to the worst users is told: a table has no room for it.
 #[derive(Clone, Copy)]
 enum Stories {
@@ -105,13 +97,7 @@ enum Stories {
 }
 
 fn units(args: &RunArgs, files: &[Loaded]) -> Result<Vec<Unit>, Failure> {
-    let mut asked: Vec<HookKind> = Vec::new();
-    for hook in &args.hooks {
-        if !asked.contains(hook) {
-            asked.push(*hook);
-        }
-    }
-    let hooks = |file: &Loaded| if asked.is_empty() { file.scenario.hooks.clone() } else { asked.clone() };
+    let hooks = |file: &Loaded| args.running.hooks(&file.scenario);
     let seeds_each = args.seeds.as_ref().map_or(1, |seeds| seeds.end - seeds.start);
     let hooks_all: usize = files.iter().map(|file| hooks(file).len()).sum();
     let count = seeds_each.saturating_mul(hooks_all as u64);
@@ -234,69 +220,17 @@ fn render(record: &RunRecord, files: &[Loaded], output: Output, terminal: &Termi
     }
 }
 
-fn exit(record: &RunRecord) -> Exit {
-    match record.runs.iter().map(|run| run.verdict).min() {
-        Some(Verdict::Violated) => Exit::Violated,
-        // Nothing was selected, so nothing was judged.
-        None | Some(Verdict::Inconclusive) => Exit::Inconclusive,
-        Some(Verdict::Pass) => Exit::Pass,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::args::ColorWhen;
-    use hookproof_sim::metrics::Metric;
-    use hookproof_sim::outcome::{Role, Series, Value, Verdict};
-
-    const SCENARIO: &str = r#"
-        schema = 1
-        title = "Nothing is simulated here"
-        duration = "60s"
-        hooks = ["original", "hardened"]
-        experiment = { id = "x", variant = [{ name = "a", weight = 1 }, { name = "b", weight = 1, grant = 25 }] }
-        users = { population = 10, visits = { mean = 1, per = "60s" } }
-    "#;
-
-    fn files() -> Vec<Loaded> {
-        let scenario = hookproof_sim::scenario::decode("x", "x.toml", SCENARIO.as_bytes()).unwrap();
-        vec![Loaded { scenario, path: "x.toml".to_owned() }]
-    }
-
-    fn outcome(hook: HookKind, seed: u64, digest: u128, users: f64) -> Outcome {
-        Outcome {
-            hook,
-            role: Role::Judged,
-            seed,
-            digest,
-            verdict: Verdict::Pass,
-            metrics: BTreeMap::from([(Metric::OverAllocationUsers, Value::Number(users))]),
-            unsupported: Vec::new(),
-            expectations: Vec::new(),
-            invariants: Vec::new(),
-            faults: Vec::new(),
-            reached: BTreeMap::new(),
-            grants_parked: 0,
-            series: Series::default(),
-            capacity_per_second: None,
-            restarts: Vec::new(),
-            grants_per_user: BTreeMap::new(),
-            latency_us: Vec::new(),
-            worst_users: Vec::new(),
-            parked: Vec::new(),
-            hook_calls: 0,
-            events: 0,
-        }
-    }
+    use crate::sample::{file, outcome};
 
     fn results(
         times: Times,
         simulate: fn(&Scenario, HookKind, u64, &mut dyn FnMut(f64)) -> Outcome,
     ) -> Result<(Vec<Run>, Vec<String>), Failure> {
-        let files = files();
+        let files = [file("x")];
         let unit = |hook, seed| Unit { file: 0, hook, seed };
         let units = [unit(HookKind::Original, 1), unit(HookKind::Original, 2), unit(HookKind::Hardened, 1)];
         let jobs = NonZeroUsize::new(2).unwrap();
@@ -306,7 +240,7 @@ mod tests {
 
     #[test]
     fn runs_come_in_the_order_of_files_hooks_and_seeds() {
-        let (runs, diverged) = results(Times::Twice, |_, hook, seed, _| outcome(hook, seed, 7, 0.0)).unwrap();
+        let (runs, diverged) = results(Times::Twice, |_, hook, seed, _| outcome(hook, seed, 0.0)).unwrap();
         let order: Vec<(&str, u64)> = runs.iter().map(|run| (run.hook.as_str(), run.seed)).collect();
         assert_eq!(order, [("original", 1), ("original", 2), ("hardened", 1)]);
         assert!(diverged.is_empty());
@@ -317,14 +251,15 @@ mod tests {
         thread_local!(static CALLS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
         let (_, diverged) = results(Times::Twice, |_, hook, seed, _| {
             let digest = CALLS.replace(CALLS.get() + 1);
-            outcome(hook, seed, if hook == HookKind::Hardened { digest.into() } else { 7 }, 0.0)
+            let outcome = outcome(hook, seed, 0.0);
+            if hook == HookKind::Hardened { Outcome { digest: digest.into(), ..outcome } } else { outcome }
         })
         .unwrap();
         assert_eq!(diverged.len(), 1);
         assert!(diverged[0].starts_with("x.toml with hook hardened and seed 1 gave two different runs: digest 0000"));
         let (_, diverged) = results(Times::Twice, |_, hook, seed, _| {
             let users = CALLS.replace(CALLS.get() + 1);
-            outcome(hook, seed, 7, if seed == 2 { users.into() } else { 0.0 })
+            outcome(hook, seed, if seed == 2 { users.into() } else { 0.0 })
         })
         .unwrap();
         assert_eq!(diverged.len(), 1);
@@ -335,7 +270,7 @@ mod tests {
     fn a_panic_of_the_simulator_is_the_harness_failing() {
         let simulate = |_: &Scenario, hook: HookKind, seed: u64, _: &mut dyn FnMut(f64)| {
             assert!(seed != 2, "GRANT-9 is broken");
-            outcome(hook, seed, 7, 0.0)
+            outcome(hook, seed, 0.0)
         };
         let failure = results(Times::Once, simulate).unwrap_err();
         assert_eq!(failure.exit(), Exit::Harness);

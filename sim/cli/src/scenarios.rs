@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use hookproof_sim::scenario::{self, Attached, Limits, Scenario};
+use hookproof_sim::swarm;
 
 use crate::args::LimitArgs;
 use crate::exit::Failure;
@@ -26,6 +27,19 @@ pub(crate) struct Loaded {
     pub(crate) path: String,
 }
 
+impl Loaded {
+    /// What `seed` makes of it in a swarm.
+    ///
+    /// # Errors
+    /// That is larger than `limits` allow.
+    pub(crate) fn varied(&self, seed: u64, limits: &Limits) -> Result<Scenario, Failure> {
+        let varied = swarm::vary(&self.scenario, seed);
+        let too_large = |error| Failure::bad_input(format!("{}, seed {seed} of the swarm: {error}", self.path));
+        varied.check_limits(limits).map_err(too_large)?;
+        Ok(varied)
+    }
+}
+
 /// All scenarios of `paths` (or the default folder), in their order, a folder's files sorted.
 ///
 /// # Errors
@@ -37,7 +51,7 @@ pub(crate) fn load(paths: &[PathBuf], limits: LimitArgs, terminal: &Terminal) ->
         return Err(Failure::bad_input(message));
     }
     let (files, mut failures) = find(if paths.is_empty() { &default } else { paths });
-    let limits = resolve(limits);
+    let limits = limits.resolve();
     let mut loaded = Vec::new();
     let mut refused = 0;
     for file in files {
@@ -117,11 +131,6 @@ fn attached(folder: &Path, named: &str) -> Result<Attached, String> {
     }
     let bytes = bytes_of(&path, ATTACHED_BYTES_MAX).map_err(|error| error.to_string())?;
     Ok(Attached { path: path.display().to_string(), bytes })
-}
-
-fn resolve(args: LimitArgs) -> Limits {
-    let Limits { max_events, max_memory } = Limits::default();
-    Limits { max_events: args.max_events.unwrap_or(max_events), max_memory: args.max_memory.unwrap_or(max_memory) }
 }
 
 /// The files that `paths` name, each once, and what can't be searched.

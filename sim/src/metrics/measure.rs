@@ -44,7 +44,7 @@ pub fn measure(scenario: &Scenario, recorder: &Recorder, images: &[&Image], inde
     if let Some(allocation) = &stretch.allocation {
         values.allocation(allocation, scenario);
     }
-    values.switching(recorder, stretch);
+    values.switching(scenario, recorder, stretch);
     values.load(scenario, recorder, stretch, index == 0);
     values.hook_and_grants(stretch);
     let in_it = |at: &Instant| stretch.contains(*at);
@@ -100,10 +100,12 @@ impl Values {
         self.maybe(Metric::ExperimentLiftBias, allocation.lift_bias);
     }
 
-    fn switching(&mut self, recorder: &Recorder, stretch: &Stretch) {
+    fn switching(&mut self, scenario: &Scenario, recorder: &Recorder, stretch: &Stretch) {
+        // What a fault took down comes up at its end at the latest: that restart is the fault's.
+        let restarts = stretch.span.fault.is_some_and(|index| scenario.faults[index].restarts_processes());
         let inside = |epoch: &Epoch| {
             let at = epoch.at.since(Instant::ORIGIN);
-            stretch.span.stretches.iter().any(|(from, to)| (*from..*to).contains(&at))
+            stretch.span.stretches.iter().any(|(from, to)| (*from..*to).contains(&at) || restarts && at == *to)
         };
         let pairs: Vec<(&Epoch, &Epoch)> =
             recorder.epochs.iter().zip(recorder.epochs.iter().skip(1)).filter(|(_, after)| inside(after)).collect();

@@ -33,6 +33,8 @@ const BYTES_PER_RECENT: f64 = 4.0;
 /// Counts by second of the run.
 const BYTES_PER_SECOND: f64 = 8.0;
 
+const MIB: u64 = 1 << 20;
+
 /// The program itself, histograms and buffers.
 const BYTES_CONSTANT: f64 = 16.0 * 1024.0 * 1024.0;
 
@@ -75,11 +77,17 @@ pub enum LimitError {
         /// The limit.
         limit: u64,
     },
+    /// More than a number can hold, which no limit allows. Remedy: a smaller scenario.
+    #[error(
+        "a run would take more events or memory than can be counted; \
+         lower the rates, the factors of spikes, the population or the duration"
+    )]
+    Uncountable,
     /// More memory than allowed. Remedy: a smaller scenario, or a larger `--max-memory`.
     #[error(
-        "a run would take about {} MiB of memory, more than the limit of {} MiB; \
+        "a run would take about {} MiB of memory, more than the limit of {}; \
          lower the rates, the population or the duration, or raise --max-memory",
-        estimate >> 20, limit >> 20
+        estimate.div_ceil(MIB), size(*limit)
     )]
     Memory {
         /// Estimated bytes.
@@ -112,9 +120,13 @@ impl Scenario {
     ///
     /// # Errors
     ///
-    /// The first limit that the estimate exceeds, with both numbers and the option that raises it.
+    /// The first limit that the estimate exceeds, with both numbers and the option that raises it. An estimate that cannot be
+    /// counted exceeds every limit.
     pub fn check_limits(&self, limits: &Limits) -> Result<(), LimitError> {
         let estimate = self.estimate();
+        if estimate.events == u64::MAX || estimate.memory_bytes == u64::MAX {
+            return Err(LimitError::Uncountable);
+        }
         if estimate.events > limits.max_events {
             return Err(LimitError::Events { estimate: estimate.events, limit: limits.max_events });
         }
@@ -191,6 +203,17 @@ fn traffic_bytes(traffic: &Traffic) -> f64 {
         | TrafficKind::Ramp { .. }
         | TrafficKind::Diurnal { .. }
         | TrafficKind::Spike { .. } => 0.0,
+    }
+}
+
+/// Bytes in the largest unit of which they are a whole number.
+fn size(bytes: u64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", MIB), ("KiB", 1 << 10)];
+    let whole = units.into_iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    match whole {
+        Some((name, unit)) => format!("{} {name}", bytes / unit),
+        None if bytes == 1 => "1 byte".to_owned(),
+        None => format!("{bytes} bytes"),
     }
 }
 

@@ -436,6 +436,12 @@ impl Fault {
         matches!(self.kind, FaultKind::ProcessDeploy { .. })
     }
 
+    /// Whether processes start again because of it.
+    pub const fn restarts_processes(&self) -> bool {
+        use FaultKind::{ProcessCrash, ProcessDeploy, ProcessRollingRestart};
+        matches!(self.kind, ProcessCrash { .. } | ProcessRollingRestart { .. } | ProcessDeploy { .. })
+    }
+
     /// Whether it waits for a moment, and may hit until the storm ends.
     pub const fn waits_until_the_storm_ends(&self) -> bool {
         matches!(self.kind, FaultKind::ProcessCrash { when: Some(_), .. }) && self.length.is_zero()

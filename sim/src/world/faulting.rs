@@ -331,50 +331,19 @@ impl World<'_> {
 
 #[cfg(test)]
 mod tests {
-    use hookproof_core::protection::Protections;
     use hookproof_core::time::WallTime;
 
     use super::*;
-    use crate::Setting;
-    use crate::scenario::{HookKind, Scenario, Span, decode};
-    use crate::world::Recording;
+    use crate::scenario::{HookKind, Scenario};
+    use crate::world::small;
 
     fn scenario(faults: &str) -> Scenario {
-        let source = format!(
-            r#"
-            schema = 1
-            title = "Clocks"
-            duration = "60s"
-            [experiment]
-            id = "clocks"
-            [[experiment.variant]]
-            name = "control"
-            weight = 1
-            [[experiment.variant]]
-            name = "extra"
-            weight = 1
-            grant = 25
-            [users]
-            population = 20
-            visits = {{ mean = 3, per = "1m" }}
-            [fleet]
-            instances = 2
-            {faults}
-            "#
-        );
-        decode("clocks", "clocks.toml", source.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+        let users = "[users]\npopulation = 20\nvisits = { mean = 3, per = \"1m\" }\n[fleet]\ninstances = 2\n";
+        small::scenario("60s", &format!("{users}{faults}"))
     }
 
     fn world(scenario: &Scenario) -> World<'_> {
-        let setting = Setting {
-            hook: HookKind::Hardened,
-            protections: Protections::ALL,
-            sabotage: None,
-            recording: Recording::Off,
-            seed: 1,
-        };
-        let span = Span { name: "run".into(), stretches: vec![(Duration::ZERO, scenario.duration)], fault: None };
-        let mut world = World::new(scenario, setting, vec![span]);
+        let mut world = small::world(scenario, HookKind::Hardened);
         world.begin();
         world
     }

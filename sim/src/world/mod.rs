@@ -18,6 +18,8 @@ mod calls;
 mod faulting;
 mod judging;
 mod processes;
+#[cfg(test)]
+mod small;
 mod telling;
 mod visits;
 
@@ -509,15 +511,7 @@ mod tests {
         let scenario = decode("storm", "storm.toml", source.as_bytes()).expect("the scenario is valid");
         let salted = source.replace("version = 3", "version = 3\nsalt = \"another\"");
         let specified = decode("salted", "salted.toml", salted.as_bytes()).expect("the scenario is valid");
-        let setting = Setting {
-            hook: HookKind::Hardened,
-            protections: Protections::ALL,
-            sabotage: None,
-            recording: Recording::Off,
-            seed: 1,
-        };
-        let span = Span { name: "run".into(), stretches: vec![(Duration::ZERO, scenario.duration)], fault: None };
-        let mut world = World::new(&scenario, setting, vec![span]);
+        let mut world = small::world(&scenario, HookKind::Hardened);
         world.begin();
         world.versions = vec![Arc::new(specified.experiment)];
         for _ in 0..10_000 {

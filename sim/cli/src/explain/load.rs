@@ -155,6 +155,9 @@ fn bounds(scenario: &Scenario) -> [(&'static str, f64); 3] {
     ]
 }
 
+/// No scenario can have a longer one.
+const CALM_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+
 /// How long the calm must be for everything promised to settle: the backlog, and the longest wait before the next try.
 pub(super) fn calm_needed(scenario: &Scenario, backlog: &Backlog) -> Duration {
     let delivery = scenario.hook_config().delivery;
@@ -218,13 +221,13 @@ fn backlog(scenario: &Scenario, demand: &Demand) -> String {
         return format!("{delivers}; no backlog builds up, and the calm of {} is long enough.", length(calm));
     }
     let enough = if needed <= calm { "is long enough" } else { "may be too short, which makes GRANT-3 inconclusive" };
+    let need = if needed <= CALM_MAX { format!("about {}", about(needed)) } else { "more than 100 years".to_owned() };
     format!(
-        "{delivers}. At worst about {} grants wait, at {}, and {} when the storm ends; they need about {} of calm, so the calm \
+        "{delivers}. At worst about {} grants wait, at {}, and {} when the storm ends; they need {need} of calm, so the calm \
          of {} {enough}.",
         grouped(backlog.peak),
         about_moment(backlog.peak_at),
         grouped(backlog.left),
-        about(needed),
         length(calm)
     )
 }

@@ -62,8 +62,12 @@ pub(crate) fn amount(value: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// The whole number nearest to `value`, with commas between thousands.
+/// The whole number nearest to `value`, with commas between thousands; three digits and a power of ten from 10^15 on, where the
+/// last digits of a float mean nothing.
 pub(crate) fn grouped(value: f64) -> String {
+    if value >= 1e15 {
+        return format!("{value:.2e}");
+    }
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (position, digit) in digits.chars().enumerate() {
@@ -100,6 +104,7 @@ mod tests {
 
     #[test]
     fn figures_are_short() {
+        assert_eq!([999e12, 1e15, 1.537_228e18].map(grouped), ["999,000,000,000,000", "1.00e15", "1.54e18"]);
         let amounts = [0.0, 0.000_01, 0.012_34, 0.5, 2.345, 12.345, 99.96, 1_234_567.8, f64::INFINITY].map(amount);
         assert_eq!(amounts, ["0", "almost 0", "0.0123", "0.5", "2.35", "12.3", "100", "1,234,568", "without limit"]);
         assert_eq!([0.0, 0.000_01, 0.125, 1.0].map(percent), ["0 %", "<0.01 %", "12.5 %", "100 %"]);

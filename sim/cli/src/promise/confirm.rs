@@ -1,8 +1,6 @@
 //! `promise --runs N`: every cell on the simulator, and what the runs say of it.
 
-use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
 
 use hookproof_core::promise::Verdict;
 use hookproof_sim::promise::{Cell, CellRun, Finding, Tally, confirm as confirm_cell};
@@ -47,7 +45,7 @@ pub(super) fn confirm(args: &PromiseArgs, runs: u64, terminal: &Terminal) -> Res
 
 fn run_all(cells: &[Cell], args: &PromiseArgs, runs: u64) -> Vec<Result<CellRun, Failure>> {
     let count = usize::try_from(runs).expect("the command line limits the runs");
-    let jobs = args.jobs.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    let jobs = pool::jobs(args.jobs);
     pool::each(count, jobs, |index| {
         let (cell, round) = (cells[index % cells.len()], index / cells.len());
         let seed = args.seed + round as u64;

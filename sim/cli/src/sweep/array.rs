@@ -92,7 +92,10 @@ impl Variables<'_> {
     fn slurm(&self) -> Result<Option<Found>, String> {
         let Some(id) = self.number(SLURM_ID)? else { return Ok(None) };
         let (min, max) = (self.number(SLURM_MIN)?, self.number(SLURM_MAX)?);
-        let step = self.number(SLURM_STEP)?.unwrap_or(1).max(1);
+        let step = self.number(SLURM_STEP)?.unwrap_or(1);
+        if step == 0 {
+            return Err(format!("{SLURM_STEP} is 0, by which no array is spaced; {REMEDY}"));
+        }
         let missing = |name: &str| format!("{SLURM_ID} is set, but {name} is not; {REMEDY}");
         let min = min.ok_or_else(|| missing(SLURM_MIN))?;
         let spaced = max.map(|max| (max.saturating_sub(min) / step).saturating_add(1));
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_incomplete_or_contradicts_itself_is_refused_with_a_remedy() {
-        let cases: [(&[(&str, &str)], &str); 12] = [
+        let cases: [(&[(&str, &str)], &str); 13] = [
             (&[("JOB_COMPLETION_INDEX", "0")], "JOB_COMPLETIONS is not"),
             (&[("JOB_COMPLETIONS", "4")], "JOB_COMPLETION_INDEX is not"),
             (&[("CI_NODE_INDEX", "0"), ("CI_NODE_TOTAL", "4")], "from 1"),
@@ -169,6 +172,7 @@ mod tests {
             (&[("BUILDKITE_PARALLEL_JOB", "0"), ("BUILDKITE_PARALLEL_JOB_COUNT", "0")], "=0 jobs"),
             (&[(SLURM_ID, "3"), (SLURM_COUNT, "4")], SLURM_MIN),
             (&[(SLURM_ID, "3"), (SLURM_MIN, "1")], SLURM_COUNT),
+            (&[(SLURM_ID, "1"), (SLURM_MIN, "0"), (SLURM_STEP, "0"), (SLURM_COUNT, "4")], "by which no array"),
             (&[(SLURM_ID, "20"), (SLURM_MIN, "1"), (SLURM_MAX, "20"), (SLURM_COUNT, "5")], "evenly spaced"),
             (&[(SLURM_ID, "2"), (SLURM_MIN, "1"), (SLURM_MAX, "7"), (SLURM_STEP, "2")], "evenly spaced"),
             (

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use hookproof_reports::{NamedPart, merge_sweeps, parse_sweep};
 
-use super::output::{Output, exit};
+use super::output::Output;
 use crate::args::{LimitArgs, MergeArgs};
 use crate::exit::{Exit, Failure};
 use crate::out::OutFolder;
@@ -30,7 +30,7 @@ pub(crate) fn merge(args: &MergeArgs, terminal: &Terminal) -> Result<Exit, Failu
     let paths = if args.scenarios.is_empty() { BTreeMap::new() } else { paths(args, terminal)? };
     let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
     output.put(&merged, paths, folder.as_ref(), terminal)?;
-    Ok(exit(&merged))
+    Ok(Exit::of(merged.verdict()))
 }
 
 fn read(file: &Path) -> Result<NamedPart, Failure> {

@@ -6,21 +6,21 @@ mod output;
 mod plan;
 mod progress;
 
+use std::collections::BTreeMap;
 use std::env;
-use std::num::NonZeroUsize;
-use std::thread;
 
 use hookproof_reports::{SWEEP_SCHEMA, Seeds, Shard, SweepRecord};
-use hookproof_sim::scenario::HookKind;
 
 use crate::args::{ShardChoice, SweepArgs};
 use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
 use crate::out::OutFolder;
+use crate::pool;
 use crate::record;
-use crate::scenarios::{self, Loaded};
+use crate::scenarios;
 use crate::terminal::Terminal;
-use output::{Output, exit};
-use plan::{Plan, Target, Times};
+use output::Output;
+use plan::{Plan, Target};
 
 /// Sweeps what `args` select, and prints and writes what they ask for.
 ///
@@ -29,21 +29,22 @@ use plan::{Plan, Target, Times};
 pub(crate) fn sweep(args: &SweepArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let output = Output::resolve(&args.formats, args.out.is_some())?;
     let shard = shard(args, terminal)?;
-    let files = scenarios::load(&args.paths, args.limits, terminal)?;
-    let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
-    let targets: Vec<Target<'_>> = files.iter().map(|file| Target { file, hooks: hooks(args, file) }).collect();
-    announce(args, &targets, shard, terminal);
-
-    let available = || thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let files = scenarios::load(&args.paths, args.running.limits, terminal)?;
+    let targets: Vec<Target<'_>> =
+        files.iter().map(|file| Target { file, hooks: args.running.hooks(&file.scenario) }).collect();
     let plan = Plan {
         targets: &targets,
         seeds: args.seeds.clone(),
         shard,
         swarm: args.swarm,
-        jobs: args.jobs.unwrap_or_else(available),
-        times: if args.check_determinism { Times::Twice } else { Times::Once },
+        jobs: pool::jobs(args.running.jobs),
+        times: args.running.times(),
+        interrupt: Interrupt::listen().map_err(|error| Failure::harness(format!("SIGINT can't be taken: {error}")))?,
         simulate: hookproof_sim::run,
     };
+    plan.check_variations(&args.running.limits.of_variations())?;
+    let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
+    announce(args, &targets, shard, terminal);
     let swept = plan.run(terminal)?;
     let record = SweepRecord {
         schema: SWEEP_SCHEMA.to_owned(),
@@ -51,25 +52,21 @@ pub(crate) fn sweep(args: &SweepArgs, terminal: &Terminal) -> Result<Exit, Failu
         seeds: Seeds { from: args.seeds.start, to: args.seeds.end },
         swarm: args.swarm,
         shard: (shard != Shard::WHOLE).then_some(shard),
+        digest: String::new(),
         scenarios: swept.scenarios,
     };
-    let paths = files.iter().map(|file| (record::scenario_digest(&file.scenario), file.path.clone())).collect();
-    output.put(&record, paths, folder.as_ref(), terminal)?;
+    let paths: BTreeMap<String, String> =
+        files.iter().map(|file| (record::scenario_digest(&file.scenario), file.path.clone())).collect();
+    if record.is_whole() {
+        output.put(&record, paths, folder.as_ref(), terminal)?;
+    } else {
+        output.put_interrupted(&record, paths, terminal)?;
+    }
     for message in swept.diverged.messages() {
         terminal.complain(&message);
     }
-    let verdict = exit(&record);
+    let verdict = if record.is_whole() { Exit::of(record.verdict()) } else { Exit::Interrupted };
     Ok(if swept.diverged.is_empty() { verdict } else { verdict.min(Exit::Diverged) })
-}
-
-fn hooks(args: &SweepArgs, file: &Loaded) -> Vec<HookKind> {
-    let mut hooks: Vec<HookKind> = Vec::new();
-    for hook in if args.hooks.is_empty() { &file.scenario.hooks } else { &args.hooks } {
-        if !hooks.contains(hook) {
-            hooks.push(*hook);
-        }
-    }
-    hooks
 }
 
 /// What the command line says, else what an array job's variables say, else the whole.

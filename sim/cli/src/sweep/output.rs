@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use hookproof_reports::{SweepRecord, TableOptions, Verdict, render_sweep, render_sweep_json, render_sweep_markdown};
+use hookproof_reports as reports;
+use hookproof_reports::{SweepRecord, TableOptions, render_sweep, render_sweep_json, render_sweep_markdown};
 
 use crate::args::SweepFormat;
-use crate::exit::{Exit, Failure};
+use crate::exit::Failure;
 use crate::out::OutFolder;
 use crate::terminal::{self, Terminal};
 
@@ -55,6 +56,28 @@ impl Output {
         };
         terminal::print(text.as_bytes())
     }
+
+    /// Shows what is there of a sweep that was interrupted, and writes no record: whoever finds one may take it for whole.
+    /// Where the record was asked for, stdout stays empty.
+    ///
+    /// # Errors
+    /// Stdout cannot take it.
+    pub(crate) fn put_interrupted(
+        self,
+        record: &SweepRecord,
+        paths: BTreeMap<String, String>,
+        terminal: &Terminal,
+    ) -> Result<(), Failure> {
+        match self.0 {
+            SweepFormat::Human | SweepFormat::Markdown => self.put(record, paths, None, terminal)?,
+            SweepFormat::Json => {
+                let options = TableOptions { palette: reports::Palette::plain(), paths };
+                terminal.say(render_sweep(record, &options).trim_end());
+            }
+        }
+        terminal.complain("interrupted before all seeds had run; nothing was stored");
+        Ok(())
+    }
 }
 
 /// Shards may share a folder.
@@ -62,14 +85,4 @@ fn file_name(record: &SweepRecord) -> String {
     record
         .shard
         .map_or_else(|| "sweep.json".to_owned(), |shard| format!("sweep-{}-of-{}.json", shard.index(), shard.count()))
-}
-
-/// The exit code of a record.
-pub(crate) fn exit(record: &SweepRecord) -> Exit {
-    match record.verdict() {
-        Some(Verdict::Violated) => Exit::Violated,
-        // Nothing was selected, so nothing was judged.
-        None | Some(Verdict::Inconclusive) => Exit::Inconclusive,
-        Some(Verdict::Pass) => Exit::Pass,
-    }
 }

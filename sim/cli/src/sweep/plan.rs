@@ -12,12 +12,13 @@ use std::sync::{Mutex, PoisonError};
 
 use hookproof_reports::{Run, ScenarioSweep, Shard, Verdict};
 use hookproof_sim::outcome::Outcome;
-use hookproof_sim::scenario::{HookKind, Scenario, fault_kinds};
+use hookproof_sim::scenario::{HookKind, Limits, Scenario, fault_kinds};
 use hookproof_sim::swarm;
 
 use super::progress::Progress;
-use crate::determinism;
+use crate::determinism::{self, Times};
 use crate::exit::Failure;
+use crate::interrupt::Interrupt;
 use crate::pool;
 use crate::record;
 use crate::scenarios::Loaded;
@@ -32,14 +33,6 @@ pub(crate) struct Target<'a> {
     pub(crate) hooks: Vec<HookKind>,
 }
 
-/// How often each run is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Times {
-    Once,
-    /// And compared.
-    Twice,
-}
-
 /// All that is to be done, and by what.
 pub(crate) struct Plan<'a> {
     pub(crate) targets: &'a [Target<'a>],
@@ -48,6 +41,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) swarm: bool,
     pub(crate) jobs: NonZeroUsize,
     pub(crate) times: Times,
+    /// Once asked, no further seed is begun.
+    pub(crate) interrupt: Interrupt,
     pub(crate) simulate: fn(&Scenario, HookKind, u64, &mut dyn FnMut(f64)) -> Outcome,
 }
 
@@ -121,6 +116,32 @@ struct Counted {
 type Waiting = Mutex<BTreeMap<(usize, u64), Vec<Option<Run>>>>;
 
 impl Plan<'_> {
+    /// Checks what each seed of a swarm makes of each scenario, before any of it is run.
+    ///
+    /// # Errors
+    /// The first seed of each scenario that needs more than `limits` allow.
+    pub(crate) fn check_variations(&self, limits: &Limits) -> Result<(), Failure> {
+        let seeds = if self.swarm { self.shard.len(&self.seeds) } else { 0 };
+        let first_refused = |file: &Loaded| {
+            // Seeds are handed out in order, so that none before the first refused one is left out.
+            let refused = pool::fold(
+                seeds,
+                self.jobs,
+                || None,
+                |refused, index| {
+                    let Err(failure) = file.varied(self.shard.seed(&self.seeds, index), limits) else {
+                        return ControlFlow::Continue(());
+                    };
+                    *refused = Some((index, failure));
+                    ControlFlow::Break(())
+                },
+            );
+            refused.into_iter().flatten().min_by_key(|(index, _)| *index).map(|(_, failure)| failure)
+        };
+        let failures: Vec<Failure> = self.targets.iter().filter_map(|target| first_refused(target.file)).collect();
+        Failure::joined(&failures).map_or(Ok(()), Err)
+    }
+
     /// Does all runs.
     ///
     /// # Errors
@@ -133,6 +154,10 @@ impl Plan<'_> {
         let start = || Counted { scenarios: self.nothing_seen(), diverged: Diverged::default(), failure: None };
         let counted = pool::fold(runs, self.jobs, start, |counted: &mut Counted, index| {
             let unit = self.unit(index);
+            // The hooks of a seed follow each other: a seed that was begun is completed.
+            if unit.hook == 0 && self.interrupt.is_asked() {
+                return ControlFlow::Break(());
+            }
             match catch_unwind(AssertUnwindSafe(|| self.run_one(unit))) {
                 Ok((run, difference)) => {
                     progress.done(run.verdict == Verdict::Violated);
@@ -239,46 +264,19 @@ impl Plan<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::sync::LazyLock;
 
     use super::*;
     use crate::args::ColorWhen;
     use crate::exit::Exit;
-    use hookproof_sim::metrics::Metric;
-    use hookproof_sim::outcome::{self, Role, Series, Value};
+    use crate::sample;
+    use hookproof_sim::outcome::{self, Role};
 
-    const SCENARIO: &str = r#"
-        schema = 1
-        title = "Nothing is simulated here"
-        duration = "60s"
-        experiment = { id = "x", variant = [{ name = "a", weight = 1 }, { name = "b", weight = 1, grant = 25 }] }
-        users = { population = 10, visits = { mean = 1, per = "60s" } }
-    "#;
-
-    fn outcome(hook: HookKind, seed: u64, value: f64) -> Outcome {
-        Outcome {
-            hook,
-            role: if hook == HookKind::Hardened { Role::Judged } else { Role::Reference },
-            seed,
-            digest: 7,
-            verdict: if seed.is_multiple_of(5) { outcome::Verdict::Violated } else { outcome::Verdict::Pass },
-            metrics: BTreeMap::from([(Metric::OverAllocationUsers, Value::Number(value))]),
-            unsupported: Vec::new(),
-            expectations: Vec::new(),
-            invariants: Vec::new(),
-            faults: Vec::new(),
-            reached: BTreeMap::new(),
-            grants_parked: 0,
-            series: Series::default(),
-            capacity_per_second: None,
-            restarts: Vec::new(),
-            grants_per_user: BTreeMap::new(),
-            latency_us: Vec::new(),
-            worst_users: Vec::new(),
-            parked: Vec::new(),
-            hook_calls: 1,
-            events: 0,
-        }
+    /// The hardened hook is judged, and every fifth seed violated.
+    fn outcome(hook: HookKind, seed: u64, users: f64) -> Outcome {
+        let role = if hook == HookKind::Hardened { Role::Judged } else { Role::Reference };
+        let verdict = if seed.is_multiple_of(5) { outcome::Verdict::Violated } else { outcome::Verdict::Pass };
+        Outcome { role, verdict, ..sample::outcome(hook, seed, users) }
     }
 
     fn swept(
@@ -286,8 +284,16 @@ mod tests {
         times: Times,
         simulate: fn(&Scenario, HookKind, u64, &mut dyn FnMut(f64)) -> Outcome,
     ) -> Result<Swept, Failure> {
-        let decode = |name| hookproof_sim::scenario::decode(name, "x.toml", SCENARIO.as_bytes()).unwrap();
-        let files = ["x", "y"].map(|name| Loaded { scenario: decode(name), path: format!("{name}.toml") });
+        interruptible(jobs, times, Interrupt::default(), simulate)
+    }
+
+    fn interruptible(
+        jobs: usize,
+        times: Times,
+        interrupt: Interrupt,
+        simulate: fn(&Scenario, HookKind, u64, &mut dyn FnMut(f64)) -> Outcome,
+    ) -> Result<Swept, Failure> {
+        let files = ["x", "y"].map(sample::file);
         let hooks = [HookKind::ALL.to_vec(), vec![HookKind::Hardened]];
         let targets: Vec<Target<'_>> = files.iter().zip(hooks).map(|(file, hooks)| Target { file, hooks }).collect();
         let plan = Plan {
@@ -297,6 +303,7 @@ mod tests {
             swarm: false,
             jobs: NonZeroUsize::new(jobs).unwrap(),
             times,
+            interrupt,
             simulate,
         };
         plan.run(&Terminal::new(ColorWhen::Never, true))
@@ -329,6 +336,21 @@ mod tests {
             .map(|m| (m.lower, m.higher))
             .collect();
         assert_eq!(pairs, [(0, 33), (0, 33)]);
+    }
+
+    #[test]
+    fn an_interrupted_sweep_has_counted_the_seeds_that_were_begun_under_all_hooks() {
+        static INTERRUPT: LazyLock<Interrupt> = LazyLock::new(Interrupt::default);
+        let swept = interruptible(1, Times::Once, INTERRUPT.clone(), |_, hook, seed, _| {
+            if seed == 40 && hook == HookKind::ALL[0] {
+                INTERRUPT.ask();
+            }
+            outcome(hook, seed, 0.0)
+        });
+        let scenarios = swept.unwrap().scenarios;
+        // 4, 7, …, 40 are 13 seeds; the second scenario was not begun.
+        let seeds: Vec<u64> = scenarios[0].hooks.iter().map(|hook| hook.seeds.seeds()).collect();
+        assert_eq!((seeds, scenarios[1].hooks.len()), (vec![13; HookKind::ALL.len()], 0));
     }
 
     #[test]

@@ -78,6 +78,24 @@ fn a_swarm_is_explained_as_its_seed_draws_it() {
 }
 
 #[test]
+fn absurd_spikes_are_explained_in_figures_or_refused() {
+    let spike = "[[traffic]]\nkind = \"spike\"\nat = \"1s\"\nfor = \"20s\"\nfactor = 1e6\n";
+    let folder = Folder::with(&[
+        ("large.toml", &(SMALL.to_owned() + &spike.repeat(2))),
+        ("absurd.toml", &(SMALL.to_owned() + &spike.repeat(60))),
+    ]);
+    let all = u64::MAX.to_string();
+    let unlimited = ["--max-events", &all, "--max-memory", &all];
+    let large = folder.run(&[&["explain", "large.toml"], &unlimited[..]].concat());
+    assert_eq!(large.exit, 0, "{}", large.stderr);
+    let longest = large.stdout.split_whitespace().map(|word| word.chars().filter(char::is_ascii_digit).count()).max();
+    assert!(longest <= Some(15), "digits that mean nothing: {}", large.stdout);
+    let absurd = folder.run(&[&["explain", "absurd.toml"], &unlimited[..]].concat());
+    assert_eq!((absurd.exit, absurd.stdout.as_str()), (2, ""));
+    assert!(absurd.stderr.contains("absurd.toml: a run would take more events or memory than can be counted"));
+}
+
+#[test]
 fn a_broken_file_is_refused_before_anything_is_printed() {
     let folder = Folder::with(&[("bad.toml", "schema = 1\n"), ("good.toml", SMALL)]);
     let run = folder.run(&["explain", "good.toml", "bad.toml"]);

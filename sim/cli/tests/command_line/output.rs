@@ -132,6 +132,25 @@ fn a_hook_that_the_file_does_not_name_is_run_and_expected_of() {
 }
 
 #[test]
+fn a_run_without_a_visit_says_that_nobody_visited() {
+    let nobody = SMALL.replace("visits     = { mean = 2.0, per = \"60s\" }", "") + SILENCE;
+    let folder = Folder::with(&[("nobody.toml", &nobody), ("small.toml", SMALL)]);
+    let run = folder.run(&["run", "nobody.toml"]);
+    let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(run.exit, 3, "{}", run.stderr);
+    assert!(words.contains("INCONCLUSIVE hardened: nobody visited, so nothing could be judged;"), "{words}");
+    let several = folder.run(&["run", "nobody.toml", "--seeds", "4..7"]);
+    assert!(several.stdout.contains("[3 of 3 seeds, first 4]"), "{}", several.stdout);
+    let json = |file| folder.run(&["run", file, "--format", "json"]).stdout;
+    let record: Value = serde_json::from_str(&json("nobody.toml")).unwrap();
+    assert!(record["runs"][0]["note"].as_str().is_some_and(|note| note.starts_with("nobody visited")), "{record}");
+    assert!(!json("small.toml").contains("\"note\""));
+}
+
+/// An arrival process in which nobody arrives.
+const SILENCE: &str = "[[traffic]]\nkind = \"steady\"\nrate = \"0/s\"\n";
+
+#[test]
 fn a_file_named_twice_runs_once() {
     let folder = Folder::with(&[("s/small.toml", &(SMALL.to_owned() + MET))]);
     let run = folder.run(&["run", "s", "s/small.toml", "./s/../s", "--format", "json"]);

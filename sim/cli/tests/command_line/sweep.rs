@@ -138,8 +138,18 @@ fn a_merge_that_is_not_exactly_one_sweep_is_bad_input() {
             assert_eq!(part.exit, 0, "{}", part.stderr);
         }
     }
-    let cases: [(&[&str], &str); 7] = [
+    let part = fs::read_to_string(folder.path("p/sweep-2-of-2.json")).unwrap();
+    let edited = part.replacen("\"seeds-checked\": 2", "\"seeds-checked\": 3", 1);
+    let digest = part.lines().find(|line| line.contains("\"digest\": ") && line.starts_with("  \"")).unwrap();
+    assert!(edited != part && digest.len() > 64, "{part}");
+    folder.write("p/edited.json", &edited);
+    folder.write("p/old.json", part.replace(digest, ""));
+    folder.write("p/old-edited.json", edited.replace(digest, ""));
+    assert_eq!(folder.run(&["merge", "p/sweep-1-of-2.json", "p/old.json"]).exit, 0, "an older record has no digest");
+    let cases: [(&[&str], &str); 9] = [
         (&[], "required"),
+        (&["p/sweep-1-of-2.json", "p/edited.json"], "p/edited.json: its \"digest\" is of other content"),
+        (&["p/sweep-1-of-2.json", "p/old-edited.json"], "p/old-edited.json: a, hook hardened: the counts of "),
         (&["p/sweep-1-of-2.json"], "missing: shard 2/2"),
         (&["p/sweep-1-of-2.json", "p/sweep-1-of-2.json"], "both shard 1/2"),
         (&["p/sweep-1-of-2.json", "q/sweep-2-of-2.json"], "different seeds"),
@@ -172,6 +182,100 @@ fn bad_input_of_a_sweep_names_cause_and_remedy() {
         let run = folder.run(arguments);
         assert_eq!((run.exit, run.stdout.as_str()), (2, ""), "{arguments:?}: {}", run.stderr);
         assert!(run.stderr.contains(message), "{arguments:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_seed_of_the_swarm_that_is_too_large_is_named_before_any_runs() {
+    let folder = Folder::with(&[("a.toml", &(SMALL.to_owned() + MET))]);
+    let sweep = |more: &[&str]| folder.run(&[&["sweep", "a.toml", "--seeds", "0..40", "--out", "new"], more].concat());
+    // What the file itself needs, and no more.
+    let refused = sweep(&["--max-events", "1"]).stderr;
+    let estimate = refused.split_once("about ").and_then(|(_, rest)| rest.split(' ').next());
+    let estimate = estimate.unwrap_or_else(|| panic!("{refused}"));
+    assert_eq!(sweep(&["--max-events", estimate]).exit, 0);
+    fs::remove_dir_all(folder.path("new")).unwrap();
+    let swarm = sweep(&["--max-events", estimate, "--swarm"]);
+    assert_eq!((swarm.exit, swarm.stdout.as_str()), (2, ""));
+    assert!(!folder.path("new").exists(), "nothing was written");
+    let (_, named) = swarm.stderr.split_once("a.toml, seed ").unwrap_or_else(|| panic!("{}", swarm.stderr));
+    let (seed, why) = named.split_once(" of the swarm: ").unwrap_or_else(|| panic!("{}", swarm.stderr));
+    assert!(why.starts_with("a run would take about "), "{why}");
+    let seed: u64 = seed.parse().unwrap();
+    let explain = |seed: u64, limit: &[&str]| {
+        folder.run(&[&["explain", "a.toml", "--swarm", "--seed", &seed.to_string()], limit].concat()).exit
+    };
+    assert_eq!((explain(seed, &["--max-events", estimate]), explain(seed, &[])), (2, 0));
+    assert!((0..seed).all(|seed| explain(seed, &["--max-events", estimate]) == 0), "{seed} is the first");
+}
+
+#[cfg(unix)]
+mod interrupted {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::process::{Child, ChildStderr, Stdio};
+
+    use super::*;
+
+    /// A sweep that has said what it will do, and takes the signal from then on.
+    fn begun(folder: &Folder, arguments: &[&str]) -> (Child, BufReader<ChildStderr>) {
+        let mut command = folder.command(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let mut talk = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let mut line = String::new();
+        talk.read_line(&mut line).expect("the sweep says what it will do");
+        assert!(line.contains(": seeds 0 to "), "{line}");
+        (child, talk)
+    }
+
+    fn interrupt(child: &Child) {
+        let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status();
+        assert!(kill.is_ok());
+    }
+
+    fn ended(mut child: Child, mut talk: BufReader<ChildStderr>) -> Finished {
+        let mut stderr = String::new();
+        talk.read_to_string(&mut stderr).expect("stderr is UTF-8");
+        let mut stdout = String::new();
+        child.stdout.take().expect("stdout is piped").read_to_string(&mut stdout).expect("stdout is UTF-8");
+        let exit = child.wait().expect("the binary ends").code().expect("no signal ended it");
+        Finished { exit, stdout, stderr }
+    }
+
+    #[test]
+    fn what_had_run_is_shown_and_no_record_is_written() {
+        let folder = Folder::with(&[("a.toml", &three_hooks(MET))]);
+        for (form, shown_on_stdout) in [("human", true), ("markdown", true), ("json", false)] {
+            // More than anybody waits for.
+            let sweep = ["sweep", "a.toml", "--seeds", "0..1000000000", "--out", "out", "--format", form];
+            let (child, talk) = begun(&folder, &sweep);
+            interrupt(&child);
+            let run = ended(child, talk);
+            assert_eq!(run.exit, 130, "{}", run.stderr);
+            assert!(run.stderr.contains("interrupted before all seeds had run; nothing was stored"), "{}", run.stderr);
+            let (shown, other) = if shown_on_stdout { (run.stdout, "") } else { (run.stderr, run.stdout.as_str()) };
+            assert!(
+                shown.contains(" of 1,000,000,000 seeds 0..1000000000") && shown.contains("INTERRUPTED"),
+                "{shown}"
+            );
+            assert!(!shown.contains("PASS:") && other.is_empty(), "{shown}{other}");
+            assert_eq!(fs::read_dir(folder.path("out")).unwrap().count(), 0, "{form}");
+        }
+    }
+
+    #[test]
+    fn a_second_interrupt_does_not_wait_for_the_runs_under_way() {
+        // Seventy million visits: a run of minutes.
+        let long = SMALL.replace("60s", "1h")
+            + "[[traffic]]\nkind = \"steady\"\nrate = \"20000/s\"\n[upstream]\nqueue = 100\n";
+        let folder = Folder::with(&[("long.toml", &long)]);
+        let (mut child, talk) = begun(&folder, &["sweep", "long.toml", "--seeds", "0..1000", "--jobs", "2"]);
+        while child.try_wait().expect("the child is ours").is_none() {
+            interrupt(&child);
+        }
+        let run = ended(child, talk);
+        // Nothing is printed, unless the first signal came before the first run began.
+        assert_eq!(run.exit, 130, "{}", run.stderr);
+        assert!(run.stdout.is_empty() || run.stdout.contains("only 0 of 1,000 seeds"), "{}", run.stdout);
     }
 }
 

@@ -8,7 +8,6 @@
 //! * `TRACE-3`: what is read of all traces together has at most [`BYTES_MAX`] bytes and [`ROWS_MAX`] rows.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use toml::de::DeValue;
@@ -182,12 +181,16 @@ fn rows<'t>(text: &'t str, rows_max: usize, problems: &mut Problems) -> (Vec<Int
             break;
         }
         match interval(row) {
-            Ok(next) if intervals.last().is_some_and(|last| last.offset_ns >= next.offset_ns) => {
+            Ok((next, offset)) if intervals.last().is_some_and(|last| last.offset_ns >= next.offset_ns) => {
                 let cause = "this offset is not after the one before";
-                problems.add(&place, cause, "sort the rows by offset, and merge those of one offset");
+                let offset = place.start..place.start + offset.len();
+                problems.add(&offset, cause, "sort the rows by offset, and merge those of one offset");
             }
-            Ok(next) => intervals.push(next),
-            Err(flaw) => problems.add(&place, flaw.cause, &flaw.remedy),
+            Ok((next, _)) => intervals.push(next),
+            Err((cell, flaw)) => {
+                let cell = place.start + cell.start..place.start + cell.end;
+                problems.add(&cell, flaw.cause, &flaw.remedy);
+            }
         }
     }
     if text.is_empty() {
@@ -196,24 +199,38 @@ fn rows<'t>(text: &'t str, rows_max: usize, problems: &mut Problems) -> (Vec<Int
     (intervals, &text[..start])
 }
 
-fn interval(row: &str) -> Result<Interval, Flaw> {
-    let two = || {
+/// The interval of a row and the text of its offset, or what is wrong and with which bytes of the row.
+fn interval(row: &str) -> Result<(Interval, &str), (Place, Flaw)> {
+    let Some((offset_text, arrivals_text)) = row.split_once(',') else {
         let cause = format!("\"{}\" is not an offset and a number of arrivals", clip(row));
-        Flaw::new(cause, "write two numbers with a comma between them, such as `60,30`")
+        let flaw = Flaw::new(cause, "write two numbers with a comma between them, such as `60,30`");
+        return Err((0..row.len(), flaw));
     };
-    let (offset, arrivals) = row.split_once(',').ok_or_else(two)?;
-    let is_decimal = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let offset = if is_decimal { units::parse_duration(&format!("{offset}s")).ok() } else { None };
-    let offset: Duration = offset.ok_or_else(|| {
+    let offset_ns = offset(offset_text).map_err(|flaw| (0..offset_text.len(), flaw))?;
+    let second = offset_text.len() + 1;
+    if let Some((cell, _)) = arrivals_text.split_once(',') {
+        let flaw = Flaw::new("there is something after the arrivals", "write two columns: an offset and arrivals");
+        return Err((second + cell.len()..row.len(), flaw));
+    }
+    let arrivals = arrivals(arrivals_text).map_err(|flaw| (second..row.len(), flaw))?;
+    Ok((Interval { offset_ns, arrivals }, offset_text))
+}
+
+fn offset(cell: &str) -> Result<u64, Flaw> {
+    let is_decimal = !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let offset = if is_decimal { units::parse_duration(&format!("{cell}s")).ok() } else { None };
+    offset.map(hookproof_core::time::nanos).ok_or_else(|| {
         let remedy =
             "write seconds from the trace's start, such as `60` or `0.5`, to the nanosecond, at most 100 years";
-        Flaw::new(format!("\"{}\" is not an offset in seconds", clip(row)), remedy)
-    })?;
-    let is_whole = !arrivals.is_empty() && arrivals.bytes().all(|byte| byte.is_ascii_digit());
-    let arrivals = if is_whole { arrivals.parse().ok() } else { None };
-    let arrivals = arrivals.ok_or_else(|| {
+        Flaw::new(format!("\"{}\" is not an offset in seconds", clip(cell)), remedy)
+    })
+}
+
+fn arrivals(cell: &str) -> Result<u32, Flaw> {
+    let is_whole = !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
+    let arrivals = if is_whole { cell.parse().ok() } else { None };
+    arrivals.ok_or_else(|| {
         let remedy = "write a whole number of at most 4294967295 after the comma; `scale` multiplies it";
-        Flaw::new(format!("\"{}\" has no number of arrivals", clip(row)), remedy)
-    })?;
-    Ok(Interval { offset_ns: hookproof_core::time::nanos(offset), arrivals })
+        Flaw::new(format!("\"{}\" is not a number of arrivals", clip(cell)), remedy)
+    })
 }

@@ -221,11 +221,14 @@ fn duration_text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, Flaw> {
         DeValue::String(text) => return Ok(text),
         DeValue::Integer(integer) => integer.to_string(),
         DeValue::Float(float) => float.as_str().to_owned(),
-        DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => {
-            let flaw = expected("a duration", value, "write a string with a unit, such as \"90s\" or \"1h30m\"");
-            return Err(flaw.taking(Form::Duration));
-        }
+        DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => String::new(),
     };
+    // What is proposed is taken: no exponent, no `nan`, nothing that would be too long or too fine.
+    let in_seconds = format!("{}s", number.strip_prefix('-').unwrap_or(&number));
+    if parse_duration(&in_seconds).is_err() {
+        let flaw = expected("a duration", value, "write a string with a unit, such as \"90s\" or \"1h30m\"");
+        return Err(flaw.taking(Form::Duration));
+    }
     let number = clip(&number);
     Err(Flaw::new(
         format!("a duration needs a unit, found the bare number {number}"),
@@ -253,6 +256,9 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Flaw> {
         let unit_end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
         let (unit, after) = after.split_at(unit_end);
 
+        if number.is_empty() {
+            return Err(malformed());
+        }
         let unit_index = unit_index(unit, units_left).ok_or_else(|| unit_flaw(text, unit).unwrap_or_else(malformed))?;
         let nanos_per_unit = units_left[unit_index].1;
         let (whole, part) = decimal(number).ok_or_else(malformed)?;
@@ -276,6 +282,10 @@ fn unit_index(unit: &str, units: &[(&str, u128)]) -> Option<usize> {
 fn unit_flaw(text: &str, unit: &str) -> Option<Flaw> {
     if unit_index(unit, &UNITS).is_some() || text.contains(char::is_whitespace) {
         return None;
+    }
+    if matches!(unit, "e" | "E" | "e-" | "E-" | "e+" | "E+") {
+        let cause = format!("\"{}\" has an exponent", clip(text));
+        return Some(Flaw::new(cause, "write the number in full, or in another unit"));
     }
     let cause = match unit {
         "" => format!("\"{}\" has a number without a unit", clip(text)),

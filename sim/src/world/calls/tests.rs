@@ -1,35 +1,21 @@
 //! Requests sent by hand, past any hook: what a read meets on its way, and what comes late.
 
-use hookproof_core::protection::Protections;
-
 use super::*;
 use crate::network::Patience;
 use crate::outcome::FaultAccount;
-use crate::scenario::{HookKind, Scenario, Span, decode};
-use crate::world::{Recording, Setting};
+use crate::scenario::{HookKind, Scenario};
+use crate::world::small;
 
 const ID: [u8; 16] = [7; 16];
 
 fn scenario(more: &str) -> Scenario {
-    let source = format!(
-        "schema = 1\ntitle = \"t\"\nduration = \"1h\"\n[experiment]\nid = \"e\"\n\
-         [[experiment.variant]]\nname = \"a\"\nweight = 1\n[[experiment.variant]]\nname = \"b\"\nweight = 1\ngrant = 25\n\
-         [users]\npopulation = 10\n[[traffic]]\nkind = \"steady\"\nrate = \"1/s\"\n{more}"
-    );
-    decode("calls", "calls.toml", source.as_bytes()).unwrap_or_else(|error| panic!("{error}"))
+    let visits = "[users]\npopulation = 10\n[[traffic]]\nkind = \"steady\"\nrate = \"1/s\"\n";
+    small::scenario("1h", &format!("{visits}{more}"))
 }
 
 /// A world in which no process ever starts and nobody visits; faults take place.
 fn world(scenario: &Scenario) -> World<'_> {
-    let setting = Setting {
-        hook: HookKind::Original,
-        protections: Protections::ALL,
-        sabotage: None,
-        recording: Recording::Off,
-        seed: 1,
-    };
-    let span = Span { name: "run".into(), stretches: vec![(Duration::ZERO, scenario.duration)], fault: None };
-    let mut world = World::new(scenario, setting, vec![span]);
+    let mut world = small::world(scenario, HookKind::Original);
     world.schedule_faults();
     world
 }
