@@ -7,7 +7,7 @@
 //! * `GRANT-1`: what may have been applied is sent again only where the upstream's capability makes that harmless.
 //! * `GRANT-3`: what can be neither sent nor proved is parked with its evidence; a grant in doubt is never rejected.
 //! * `GRANT-4`: no send in doubt that could execute after the key's window.
-//! * `GRANT-5`: nothing is sent under a lease that may be over.
+//! * `GRANT-5`: nothing is sent under a lease that may end before the attempt does.
 //!
 //! Read next: `tests/grant.rs`, and the promise matrix in [`crate::promise`].
 
@@ -29,6 +29,8 @@ pub struct Terms {
     pub upstream: Upstream,
     /// How long a claim lasts.
     pub lease: Duration,
+    /// How long an attempt under it takes at most.
+    pub attempt: Duration,
     /// Bound of the error of the store's clock.
     pub clock_error: Duration,
 }

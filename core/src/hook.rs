@@ -61,7 +61,11 @@ pub enum HookConfigError {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input<'a> {
     /// The process starts; the first input.
-    Started,
+    Started {
+        /// Chance, uniform over all 64 bits: the process is known by it, so no two processes may be given the same, nor an
+        /// instance the same after its restart.
+        draw: u64,
+    },
     /// A user visits.
     Visit {
         /// Names the visit in its answer.
@@ -147,7 +151,10 @@ impl Hook {
         // Only what the store did not do is tried again by chance.
         let mut store_draw = 0;
         match input {
-            Input::Started => self.open(mono),
+            Input::Started { draw } => {
+                self.deliver(mono, delivery::Input::Started { draw });
+                self.open(mono);
+            }
             Input::Visit { visit, user, user_id } => match self.admission.on_visit(user, user_id) {
                 Decision::Answer(answer) => self.outputs.push_back(Output::Answer(visit, answer)),
                 Decision::Store { command, provisional } => {

@@ -33,14 +33,21 @@ use crate::time::WallTime;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u32);
 
-/// Which claim of a grant is meant; each claim has a higher one than the claim before. A claim that the store has lost
-/// belongs to an earlier epoch, so that its number can be used again.
+/// A number that no other claim has had or will have, in any process. It is the claimer's own, so that a store that was rolled back cannot give it
+/// out again: neither its count of claims nor its clock outlasts that, and a loss that nobody has noticed begins no epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClaimNonce(pub u64);
+
+/// Which claim of a grant is meant; each claim has a higher one than the claim before, as far as the store remembers. Where it has lost
+/// one, the next has the same number and another nonce.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence {
     /// The store's epoch at the claim.
     pub epoch: Epoch,
     /// The how-manieth claim of the grant.
     pub claim: u32,
+    /// The claimer's.
+    pub nonce: ClaimNonce,
 }
 
 /// Stands for a lineage with its hash mode and secret, and tells nothing about the secret.
@@ -100,6 +107,8 @@ pub struct GrantIntent {
 /// See [`Command::Claim`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Claim {
+    /// Of this claim and no other.
+    pub nonce: ClaimNonce,
     /// No more than this many: the claimer's free slots.
     pub limit: u16,
     /// What the fleet may do together.

@@ -13,8 +13,8 @@ use hookproof_core::delivery::AttemptId;
 use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::store::{
-    Admit, Admitted, Claim, Command, Committed, Epoch, Fence, First, FleetLimits, LineageId, Load, Open, Reply, Settle,
-    Settlement, VersionId,
+    Admit, Admitted, Claim, ClaimNonce, Command, Committed, Epoch, Fence, First, FleetLimits, LineageId, Load, Open,
+    Reply, Settle, Settlement, VersionId,
 };
 use hookproof_core::time::{Instant, WallTime};
 use proptest::collection::vec;
@@ -43,7 +43,7 @@ fn visit(n: u64) -> (Origin, Command) {
 
 fn claim() -> (Origin, Command) {
     let fleet = FleetLimits { initial_in_flight: 4, max_in_flight: 64, effects_per_minute: 6_000 };
-    (Origin::Claim, Command::Claim(Claim { limit: 4, fleet, lease: PATIENCE, into: Vec::new() }))
+    (Origin::Claim, Command::Claim(Claim { nonce: ClaimNonce(1), limit: 4, fleet, lease: PATIENCE, into: Vec::new() }))
 }
 
 /// A settlement of the attempt `n`.
@@ -51,7 +51,7 @@ fn settle(n: u64) -> (Origin, Command) {
     let settle = Settle {
         user: UserHandle(n),
         grant: GrantId::from_bytes([7; 16]),
-        fence: Fence { epoch: Epoch(0), claim: 1 },
+        fence: Fence { epoch: Epoch(0), claim: 1, nonce: ClaimNonce(1) },
         settlement: Settlement::Delivered,
         load: Load::Answered,
         pause: Duration::ZERO,

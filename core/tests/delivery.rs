@@ -25,7 +25,8 @@ use hookproof_core::time::Instant;
 use hookproof_core::upstream::{Answer, Ask, Body, Capability, NotSent};
 
 use support::{
-    Bench, Fate, Handling, STORE_ORIGIN, TIMED_OUT, WITH_KEYS, config, everyone_is_treated, only, status, status_after,
+    Bench, CLOCK_ERROR, Fate, Handling, STORE_ORIGIN, TIMED_OUT, WITH_KEYS, config, everyone_is_treated, only, status,
+    status_after,
 };
 
 /// How long an idle process waits before it looks again.
@@ -150,15 +151,14 @@ fn a_grant_that_cannot_have_been_applied_needs_no_window() {
 }
 
 #[test]
-fn nothing_is_sent_under_a_lease_that_may_be_over() {
-    let mut bench = bench(WITH_KEYS);
-    bench.visit(0, 0);
-    while bench.state(0) != Some(GrantState::Claimed) {
-        assert!(bench.step(), "the grant is claimed");
-    }
-    bench.pause(0);
-    bench.freeze_for(LEASE - Duration::from_millis(400));
-    bench.resume(0);
+fn nothing_is_sent_under_a_lease_that_may_end_before_the_attempt() {
+    let latest = LEASE - config(WITH_KEYS).attempt_timeout - 2 * CLOCK_ERROR;
+    // The store's reply waits for the process until the last moment, and sending is still safe.
+    let mut bench = claimed_and_heard_after(latest - Duration::from_nanos(1));
+    bench.settle_down();
+    assert_eq!(bench.sends.len(), 1);
+    // It waits a moment longer.
+    let mut bench = claimed_and_heard_after(latest);
     while bench.event_count(|event| matches!(event, AuditEvent::Released { .. })) == 0 {
         assert!(bench.step(), "GRANT-5: the late claim is released");
     }
@@ -168,11 +168,58 @@ fn nothing_is_sent_under_a_lease_that_may_be_over() {
     assert_eq!(bench.state(0), Some(GrantState::Delivered));
 }
 
+/// A grant is claimed, and its process hears of it this much later.
+fn claimed_and_heard_after(wait: Duration) -> Bench {
+    let mut bench = bench(WITH_KEYS);
+    bench.visit(0, 0);
+    while bench.state(0) != Some(GrantState::Claimed) {
+        assert!(bench.step(), "the grant is claimed");
+    }
+    bench.pause(0);
+    bench.freeze_for(wait);
+    bench.resume(0);
+    bench
+}
+
+/// A process hears of its claim late.
+///
+/// 1. The first process claims, and hears of it so late that the attempt may outlast the lease.
+/// 2. The service is slow.
+/// 3. The lease ends, and the second process claims.
 #[test]
-fn a_lease_that_the_clocks_error_eats_up_is_refused() {
-    let delivery = DeliveryConfig { clock_error: Duration::from_secs(25), ..config(WITH_KEYS) };
-    let hook = Hook::new(only(everyone_is_treated()), HookConfig { delivery, committer: CommitterConfig::default() });
-    assert_eq!(hook.map(|_| ()), Err(HookConfigError::Delivery(ConfigError::Lease)));
+fn no_request_is_under_way_when_another_process_takes_the_grant_over() {
+    let mut config = config(WITH_KEYS);
+    config.fleet.max_in_flight = 1;
+    let mut bench = Bench::new(config.clone(), 2);
+    bench.holds_sends = true;
+    bench.visit(0, 0);
+    while bench.state(0) != Some(GrantState::Claimed) {
+        assert!(bench.step(), "the grant is claimed");
+    }
+    bench.pause(0);
+    bench.freeze_for(LEASE - config.attempt_timeout + SECOND);
+    bench.resume(0);
+    bench.settle_down();
+    // What the first sent now could be under way for as long as an attempt may take; the second's turn comes a second before.
+    let sent_at = bench.now();
+    bench.visit(1, 1);
+    bench.run_for(config.attempt_timeout - Duration::from_nanos(1));
+    let sent_in_time = bench.sends.iter().filter(|(at, ..)| *at >= sent_at).count();
+    assert_eq!((bench.held.len(), sent_in_time), (1, 1), "LOAD-1: two requests under way with room for one");
+}
+
+#[test]
+fn a_lease_that_leaves_no_time_for_the_stores_reply_is_refused() {
+    let with = |clock_error| {
+        let delivery = DeliveryConfig { clock_error, ..config(WITH_KEYS) };
+        let config = HookConfig { delivery, committer: CommitterConfig::default() };
+        Hook::new(only(everyone_is_treated()), config).map(|_| ())
+    };
+    // 30 s − 5 s − 100 ms, half of which is 12.45 s.
+    assert_eq!(with(Duration::from_millis(12_450)), Ok(()));
+    let refused = Err(HookConfigError::Delivery(ConfigError::Lease));
+    assert_eq!(with(Duration::from_millis(12_450) + Duration::from_nanos(1)), refused);
+    assert_eq!(with(Duration::MAX), refused);
 }
 
 #[test]

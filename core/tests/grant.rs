@@ -9,7 +9,7 @@ use std::time::Duration;
 use hookproof_core::classify::{AnswerClass, Doubt, ParkReason, RetryCause};
 use hookproof_core::grant::{Next, Step, Terms, on_answered, on_claimed};
 use hookproof_core::identity::{GrantId, UserHandle};
-use hookproof_core::store::{ClaimedGrant, Epoch, Fence, Settlement};
+use hookproof_core::store::{ClaimNonce, ClaimedGrant, Epoch, Fence, Settlement};
 use hookproof_core::time::{Instant, Now, WallTime};
 use hookproof_core::upstream::{Ask, Capability, Upstream};
 
@@ -18,6 +18,7 @@ const LAG: Duration = Duration::from_secs(7);
 const LIFETIME: Duration = Duration::from_secs(60);
 const CLOCK_ERROR: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(30);
+const ATTEMPT: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_nanos(1);
 
 const PUT: Capability = Capability::PutById;
@@ -45,7 +46,12 @@ const fn before(time: WallTime) -> WallTime {
 }
 
 const fn terms(capability: Capability) -> Terms {
-    Terms { upstream: Upstream { capability, request_lifetime: LIFETIME }, lease: LEASE, clock_error: CLOCK_ERROR }
+    Terms {
+        upstream: Upstream { capability, request_lifetime: LIFETIME },
+        lease: LEASE,
+        attempt: ATTEMPT,
+        clock_error: CLOCK_ERROR,
+    }
 }
 
 /// A claim whose holder looks at `now`, the store's clock at most.
@@ -60,7 +66,7 @@ fn claimed(doubt: Doubt, claimed_at: WallTime) -> ClaimedGrant {
         user: UserHandle(3),
         grant: GrantId::from_bytes([7; 16]),
         units: 25,
-        fence: Fence { epoch: Epoch(0), claim: 2 },
+        fence: Fence { epoch: Epoch(0), claim: 2, nonce: ClaimNonce(2) },
         attempts: 2,
         doubt,
         first_sent_at,
@@ -94,16 +100,16 @@ fn a_clear_grant_is_sent_under_every_capability_at_any_time() {
 }
 
 #[test]
-fn nothing_is_done_under_a_lease_that_may_be_over() {
+fn nothing_is_done_under_a_lease_that_may_end_before_the_attempt() {
+    let last = at(1_020 + 30 - 5 - 1);
     for capability in CAPABILITIES {
         for grant in [claimed(Doubt::Clear, at(1_020)), claimed(Doubt::InDoubt, at(1_020)), undated(at(1_020))] {
-            assert_eq!(
-                step(capability, grant.lease_until, &grant),
-                released(Duration::ZERO),
-                "GRANT-5: {capability:?}"
-            );
-            assert_eq!(step(capability, WallTime::MAX, &grant), released(Duration::ZERO), "GRANT-5: {capability:?}");
+            for late in [last, grant.lease_until, WallTime::MAX] {
+                assert_eq!(step(capability, late, &grant), released(Duration::ZERO), "GRANT-5: {capability:?}");
+            }
         }
+        let clear = claimed(Doubt::Clear, at(1_020));
+        assert_eq!(step(capability, before(last), &clear), Step::Send(Ask::Apply), "{capability:?}");
     }
 }
 
@@ -296,12 +302,13 @@ fn over_the_whole_space_no_step_could_make_a_second_effect() {
     let mut sent_in_doubt_count = 0;
     for capability in CAPABILITIES {
         for grant in claims() {
-            for ahead in [Duration::ZERO, CLOCK_ERROR, LEASE.saturating_sub(TICK), LEASE, Duration::MAX] {
+            let latest = LEASE.saturating_sub(ATTEMPT).saturating_sub(CLOCK_ERROR);
+            for ahead in [Duration::ZERO, CLOCK_ERROR, latest.saturating_sub(TICK), latest, LEASE, Duration::MAX] {
                 let now = grant.claimed_at + ahead;
                 let step = step(capability, now, &grant);
                 let context = format!("{capability:?} at {now:?}: {grant:?}");
                 if let Step::Send(_) = step {
-                    assert!(now < grant.lease_until, "GRANT-5: {context}");
+                    assert!(now + ATTEMPT + CLOCK_ERROR < grant.lease_until, "GRANT-5: {context}");
                 }
                 match (step, capability) {
                     (Step::Send(Ask::Read), _) => {

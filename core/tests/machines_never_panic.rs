@@ -22,8 +22,8 @@ use hookproof_core::hook::{Hook, HookConfig, Input, Output};
 use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::protection::{Protection, Protections};
 use hookproof_core::store::{
-    Admit, Admitted, Claim, ClaimedGrant, Command, Committed, Epoch, Fence, First, FleetLimits, GrantIntent,
-    GrantState, Hold, Image, LineageId, Load, Open, Reply, Settle, Settlement, VersionId,
+    Admit, Admitted, Claim, ClaimNonce, ClaimedGrant, Command, Committed, Epoch, Fence, First, FleetLimits,
+    GrantIntent, GrantState, Hold, Image, LineageId, Load, Open, Reply, Settle, Settlement, VersionId,
 };
 use hookproof_core::time::{Instant, Now, WallTime};
 use hookproof_core::upstream::{Answer, Body, Capability, Lost, NotSent, Upstream};
@@ -59,7 +59,9 @@ enum Whom {
 
 #[derive(Clone, Debug)]
 enum Transition {
-    Started,
+    Started {
+        draw: u64,
+    },
     Visit {
         user: u64,
         user_id: Vec<u8>,
@@ -122,7 +124,11 @@ fn answer() -> impl Strategy<Value = Answer> {
 
 fn fence() -> impl Strategy<Value = Fence> {
     let number = || prop_oneof![4 => 0..4_u32, 1 => Just(u32::MAX)];
-    (number(), number()).prop_map(|(epoch, claim)| Fence { epoch: Epoch(epoch), claim })
+    (number(), number(), 0..4_u64).prop_map(|(epoch, claim, nonce)| Fence {
+        epoch: Epoch(epoch),
+        claim,
+        nonce: ClaimNonce(nonce),
+    })
 }
 
 fn claimed_grant() -> impl Strategy<Value = ClaimedGrant> {
@@ -225,7 +231,7 @@ fn reply() -> impl Strategy<Value = Reply> {
 fn transition() -> impl Strategy<Value = Transition> {
     let user_id = prop_oneof![4 => Just(b"user-1".to_vec()), 1 => vec(any::<u8>(), 0..300)];
     prop_oneof![
-        1 => Just(Transition::Started),
+        1 => any::<u64>().prop_map(|draw| Transition::Started { draw }),
         3 => (any::<u64>(), user_id).prop_map(|(user, user_id)| Transition::Visit { user, user_id }),
         3 => (whom(), reply(), any::<u64>()).prop_map(|(whom, reply, draw)| Transition::Stored { whom, reply, draw }),
         14 => (wall(), select(vec![1_u16, 1, 1, 2]), nonsense(), any::<u64>()).prop_map(|(at, versions, nonsense, draw)| {
@@ -297,7 +303,7 @@ impl Twins {
 
     fn step(&mut self, transition: &Transition) {
         match transition {
-            Transition::Started => self.input(Input::Started),
+            Transition::Started { draw } => self.input(Input::Started { draw: *draw }),
             Transition::Visit { user, user_id } => {
                 self.input(Input::Visit { visit: VisitToken(*user), user: UserHandle(*user), user_id });
             }
@@ -392,6 +398,7 @@ fn delivery_input() -> impl Strategy<Value = delivery::Input> {
     let attempt = || prop_oneof![9 => 0..12_u64, 1 => any::<u64>()].prop_map(AttemptId::from_bits);
     let due_in = || prop::option::of(duration());
     prop_oneof![
+        1 => any::<u64>().prop_map(|draw| delivery::Input::Started { draw }),
         2 => due_in().prop_map(|due_in| delivery::Input::Opened { due_in }),
         3 => due_in().prop_map(|due_in| delivery::Input::Admitted { due_in }),
         1 => duration().prop_map(|due_in| delivery::Input::MaybeOrphaned { due_in }),
@@ -434,8 +441,11 @@ fn command() -> impl Strategy<Value = Command> {
             effects_per_minute,
         },
     );
-    let claim = (count(), fleet, duration(), vec(claimed_grant(), 0..2))
-        .prop_map(|(limit, fleet, lease, into)| Command::Claim(Claim { limit, fleet, lease, into }));
+    let claim = (0..4_u64, count(), fleet, duration(), vec(claimed_grant(), 0..2)).prop_map(
+        |(nonce, limit, fleet, lease, into)| {
+            Command::Claim(Claim { nonce: ClaimNonce(nonce), limit, fleet, lease, into })
+        },
+    );
     let load = select(vec![Load::Unknown, Load::Answered, Load::TimedOut]);
     let grant = prop_oneof![9 => Just(7_u8), 1 => any::<u8>()].prop_map(|byte| GrantId::from_bytes([byte; 16]));
     let settle_user = prop_oneof![9 => user(), 1 => any::<u64>().prop_map(UserHandle)];
@@ -500,7 +510,7 @@ proptest! {
         transitions in vec(transition(), 1..80),
     ) {
         let mut twins = Twins::new(config);
-        twins.step(&Transition::Started);
+        twins.step(&Transition::Started { draw: 7 });
         for transition in &transitions {
             twins.step(transition);
         }
@@ -514,7 +524,7 @@ proptest! {
         let upstream = Upstream { capability: Capability::PutById, request_lifetime: Duration::from_secs(5) };
         let delivery = DeliveryConfig::new(upstream, CLOCK_ERROR);
         let mut twins = Twins::new(HookConfig { delivery, committer: CommitterConfig::default() });
-        twins.step(&Transition::Started);
+        twins.step(&Transition::Started { draw: 7 });
         for transition in &transitions {
             twins.step(transition);
         }

@@ -10,7 +10,7 @@ use hookproof_core::committer::{Commit, Committer, CommitterConfig, Origin, Outc
 use hookproof_core::delivery::AttemptId;
 use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::UserHandle;
-use hookproof_core::store::{Admit, Admitted, Claim, Command, Committed, First, FleetLimits, Image, Reply};
+use hookproof_core::store::{Admit, Admitted, Claim, ClaimNonce, Command, Committed, First, FleetLimits, Image, Reply};
 use hookproof_core::time::{Instant, WallTime};
 
 const CONTROL: VariantIndex = VariantIndex::new(0);
@@ -41,7 +41,7 @@ fn find(user: u64) -> Command {
 
 fn claim() -> Command {
     let fleet = FleetLimits { initial_in_flight: 1, max_in_flight: 1, effects_per_minute: 1 };
-    Command::Claim(Claim { limit: 1, fleet, lease: Duration::from_secs(1), into: Vec::new() })
+    Command::Claim(Claim { nonce: ClaimNonce(1), limit: 1, fleet, lease: Duration::from_secs(1), into: Vec::new() })
 }
 
 fn admit(committer: &mut Committer, now: Instant, users: impl IntoIterator<Item = u64>) {

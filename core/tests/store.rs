@@ -16,8 +16,8 @@ use hookproof_core::classify::{AnswerClass, Doubt, ParkReason};
 use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::store::{
-    Admit, Claim, ClaimedGrant, Command, Committed, Epoch, Fence, FleetLimits, GrantIntent, GrantState, Image,
-    LineageId, Load, Open, Reply, Settle, Settlement, VersionId,
+    Admit, Claim, ClaimNonce, ClaimedGrant, Command, Committed, Epoch, Fence, FleetLimits, GrantIntent, GrantState,
+    Image, LineageId, Load, Open, Reply, Settle, Settlement, VersionId,
 };
 use hookproof_core::time::WallTime;
 use proptest::collection::vec;
@@ -188,9 +188,13 @@ impl Pair {
             }
             Transition::Admit(admit) => Some(Command::Admit(*admit)),
             Transition::Find(user) => Some(Command::Find(UserHandle(*user))),
-            Transition::Claim { limit, fleet, lease } => {
-                Some(Command::Claim(Claim { limit: *limit, fleet: *fleet, lease: *lease, into: Vec::new() }))
-            }
+            Transition::Claim { limit, fleet, lease } => Some(Command::Claim(Claim {
+                nonce: self.nonce(),
+                limit: *limit,
+                fleet: *fleet,
+                lease: *lease,
+                into: Vec::new(),
+            })),
             Transition::Settle { claim, outcome } if !self.claims.is_empty() => {
                 let claim = claim.get(&self.claims);
                 Some(settle(claim.user, claim.grant, claim.fence, outcome))
@@ -201,13 +205,18 @@ impl Pair {
                 if outcome.settlement == Settlement::Delivered {
                     outcome.settlement = Settlement::Absent;
                 }
-                let fence = Fence { epoch: Epoch(0), claim: 1 };
+                let fence = Fence { epoch: Epoch(0), claim: 1, nonce: self.nonce() };
                 Some(settle(UserHandle(*user), GrantId::from_bytes([0xee; 16]), fence, &outcome))
             }
             Transition::Settle { .. } | Transition::BeginEpoch { .. } | Transition::Step(_) | Transition::Vanish(_) => {
                 None
             }
         }
+    }
+
+    /// The next claim's: no other claim that somebody was told of has it.
+    fn nonce(&self) -> ClaimNonce {
+        ClaimNonce(self.claims.len() as u64 + 1)
     }
 
     /// Applies a command to both; they must answer alike.

@@ -374,7 +374,7 @@ mod tests {
 
     use hookproof_core::classify::Doubt;
     use hookproof_core::identity::GrantId;
-    use hookproof_core::store::{Admit, Claim, FleetLimits, GrantIntent};
+    use hookproof_core::store::{Admit, Claim, ClaimNonce, FleetLimits, GrantIntent};
 
     use super::*;
 
@@ -400,7 +400,7 @@ mod tests {
 
     fn claim() -> Command {
         let fleet = FleetLimits { initial_in_flight: 9, max_in_flight: 9, effects_per_minute: 9 };
-        Command::Claim(Claim { limit: 9, fleet, lease: Duration::from_secs(1), into: Vec::new() })
+        Command::Claim(Claim { nonce: ClaimNonce(1), limit: 9, fleet, lease: Duration::from_secs(1), into: Vec::new() })
     }
 
     fn at(seconds: u64) -> Instant {

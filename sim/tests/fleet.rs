@@ -267,6 +267,81 @@ fn a_retry_after_that_one_process_hears_holds_all_of_them() {
     }
 }
 
+/// A settlement that comes when its claim is forgotten. What the store cannot know of is over at 30 s, a lease and an attempt after its
+/// loss.
+///
+/// 1. app-1 or app-2 claims a grant, at 10 s, and its request hangs.
+/// 2. A replica takes over that has not heard of the claim, and nothing says so.
+/// 3. It is full, and takes no settlement.
+/// 4. Once it has room, at 33 s, app-2 starts and claims the grant.
+/// 5. The settlement arrives that app-1 has held back since 15 s.
+const LOST_UNAWARES: &str = r#"
+schema   = 1
+title    = "A store loses a claim unawares, and its settlement is late"
+duration = "60s"
+calm     = "10m"
+hooks    = ["hardened"]
+[experiment]
+id = "quota-experiment"
+[[experiment.variant]]
+name   = "control"
+weight = 0
+[[experiment.variant]]
+name   = "extra-quota"
+weight = 1
+grant  = 25
+[fleet]
+instances = 2
+[upstream]
+capability   = "put-by-id"
+workers      = 8
+service-time = "4s"
+[[traffic]]
+kind = "steady"
+rate = "8/s"
+for  = "3s"
+[hardened]
+max-in-flight   = 1
+lease           = "12s"
+attempt-timeout = "5s"
+[[fault]]
+kind = "quota.throttle"
+at   = "0s"
+for  = "5s"
+retry-after = "10s"
+[[fault]]
+kind = "quota.outage"
+mode = "hang"
+at   = "9s"
+for  = "7s"
+[[fault]]
+kind = "store.failover"
+at   = "13s"
+lost = "6s"
+silent = true
+[[fault]]
+kind = "store.full"
+at   = "13100ms"
+for  = "20s"
+[[fault]]
+kind = "process.crash"
+at   = "32500ms"
+downtime = "700ms"
+on   = ["app-2"]
+"#;
+
+#[test]
+fn a_settlement_under_a_claim_that_the_store_lost_unawares_frees_no_place() {
+    // In half of the seeds it is app-2 that claims first; its crash takes the settlement with it.
+    for seed in 1..=8 {
+        let outcome = outcome(LOST_UNAWARES, 2, Protections::ALL, seed);
+        let load = outcome.invariants.iter().find(|invariant| invariant.id == "LOAD-1").expect("a named invariant");
+        assert!(load.checked > 0 && load.violations == 0, "seed {seed}: {load:?}");
+        assert_eq!(outcome.verdict, Verdict::Pass, "seed {seed}: {:#?}", outcome.invariants);
+        assert_eq!((outcome.reached["store-failovers"], outcome.reached["restarts"]), (1, 1));
+    }
+}
+
 #[test]
 fn many_processes_keep_within_a_limit_that_is_smaller_than_their_number() {
     for seed in SEEDS {

@@ -118,7 +118,7 @@ fn replay(scenario: &Scenario, recordings: &[Recordings], other: Option<&Lineage
 
 fn feed(hook: &mut Hook, mono: Instant, input: &Input) {
     match input.clone() {
-        Input::Started => hook.handle_input(mono, hook::Input::Started),
+        Input::Started { draw } => hook.handle_input(mono, hook::Input::Started { draw }),
         Input::Visit { visit, user, .. } => {
             let user_id = format!("user-{user}");
             let (visit, user, user_id) = (VisitToken(visit), UserHandle(user.into()), user_id.as_bytes());

@@ -100,7 +100,7 @@ service-time = "1500ms"
 [hardened]
 max-in-flight = 1
 lease = "2s"
-attempt-timeout = "1700ms"
+attempt-timeout = "1600ms"
 connect-timeout = "300ms"
 [[fault]]
 kind = "process.pause"
@@ -132,6 +132,63 @@ fn the_limit_holds_again_after_the_pause() {
     let load = invariant(&outcome, Rule::Load1);
     assert!(load.violations > 0, "{load:?}");
     assert!(outcome.reached["process-pauses"] > 0, "{:?}", outcome.reached);
+}
+
+/// A process sleeps while the store replies to its claim.
+///
+/// 1. app-1 claims, and stands still before it has heard of it.
+/// 2. It wakes up while its lease still holds, but not for as long as an attempt takes.
+/// 3. Had it sent, app-2 would take the grant over and send beside it.
+const HEARD_LATE: &str = r#"
+schema = 1
+title = "A process hears of its claims late"
+duration = "60s"
+calm = "10m"
+hooks = ["hardened"]
+[experiment]
+id = "e"
+[[experiment.variant]]
+name = "control"
+weight = 0
+[[experiment.variant]]
+name = "extra"
+weight = 1
+grant = 25
+[users]
+population = 40
+visits = { mean = 4, per = "1m" }
+[fleet]
+instances = 2
+[store]
+latency-commit = "900ms"
+clock-error = "100ms"
+[upstream]
+workers = 8
+service-time = "4800ms"
+[hardened]
+max-in-flight = 4
+lease = "8s"
+attempt-timeout = "5s"
+[[fault]]
+kind = "process.pause"
+name = "asleep"
+at = "2s"
+for = "6500ms"
+every = "10s"
+on = ["app-1"]
+"#;
+
+#[test]
+fn a_process_that_hears_of_its_claim_late_sends_nothing_that_could_outlast_the_lease() {
+    let scenario = decode("late", "late.toml", HEARD_LATE.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    let mut given_back = 0;
+    for seed in 1..=8 {
+        let outcome = run(&scenario, HookKind::Hardened, seed, &mut |_| {});
+        assert_eq!(outcome.verdict, Verdict::Pass, "seed {seed}: {:#?}", outcome.invariants);
+        assert_eq!(outcome.reached["limit-overtaken"], 0, "no pause here excuses anything");
+        given_back += outcome.reached["releases"];
+    }
+    assert!(given_back > 0, "in no seed was a claim's reply late");
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub const DELAY: u64 = 1;
 /// When a worker gives up an attempt, counted from its writing.
 pub const ATTEMPT: u64 = 2;
 /// A claim's lease.
-pub const LEASE: u64 = 4;
+pub const LEASE: u64 = 5;
 /// The declared request lifetime.
 pub const LIFETIME: u64 = 6;
 /// The declared lag of reads.
@@ -81,7 +81,7 @@ pub const TTL_OF_OCCURRENCE: u64 = 24;
 
 const _: () = assert!(ATTEMPT > DELAY, "without a hazard no attempt is given up");
 const _: () = assert!(LIFETIME > LEASE, "a request may execute after its lease");
-const _: () = assert!(LEASE > ATTEMPT + ERROR, "without a hazard no lease ends");
+const _: () = assert!(LEASE > ATTEMPT + 2 * ERROR, "without a hazard no lease ends");
 
 /// How much is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,6 +211,7 @@ impl Cell {
         Terms {
             upstream: Upstream { capability, request_lifetime: Duration::from_secs(LIFETIME) },
             lease: Duration::from_secs(LEASE),
+            attempt: Duration::from_secs(ATTEMPT),
             clock_error: Duration::from_secs(if errs { ERROR } else { 0 }),
         }
     }

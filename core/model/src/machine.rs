@@ -14,7 +14,9 @@ use hookproof_core::experiment::VariantIndex;
 use hookproof_core::grant::{self, Next, Step, Terms};
 use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::promise::{Hazard, Offer};
-use hookproof_core::store::{Admit, Command, Committed, FleetLimits, GrantIntent, GrantState, Load, Settlement};
+use hookproof_core::store::{
+    Admit, ClaimNonce, Command, Committed, FleetLimits, GrantIntent, GrantState, Load, Settlement,
+};
 use hookproof_core::upstream::Ask;
 use stateright::{Model, Property};
 
@@ -181,8 +183,11 @@ impl GrantModel {
     pub(crate) fn claim(&self, state: &mut State, worker: usize, learns: Learns) {
         let (now, index) = (state.store_now(), state.store_of(worker));
         let claimed_at = state.now;
+        state.claims += 1;
+        let nonce = ClaimNonce(state.claims);
         let store = &mut state.stores[index];
         let claim = Command::Claim(hookproof_core::store::Claim {
+            nonce,
             limit: u16::from(self.cell.users),
             fleet: FLEET,
             lease: Duration::from_secs(LEASE),

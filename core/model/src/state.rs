@@ -35,6 +35,8 @@ pub struct State {
     pub(crate) snapshot: Option<Box<Store>>,
     /// How many epochs have begun.
     pub(crate) epochs: u32,
+    /// How many claims there were: no store takes one back.
+    pub(crate) claims: u64,
     /// A and B: what each has in memory.
     pub(crate) workers: [Vec<Held>; 2],
     /// Requests under way, in order.
@@ -165,6 +167,7 @@ impl State {
             stores: vec![store; store_count],
             snapshot: None,
             epochs: 0,
+            claims: 0,
             workers: [Vec::new(), Vec::new()],
             messages: Vec::new(),
             late: Vec::new(),

@@ -10,6 +10,10 @@ use crate::protection::{Protection, Protections};
 use crate::store::FleetLimits;
 use crate::upstream::Upstream;
 
+/// What a lease must leave at least for the store's reply to the claim, beside the attempt and the clock's error: with less, no store is quick
+/// enough, and grants are claimed and released without end.
+const CLAIM_REPLY_MIN: Duration = Duration::from_millis(100);
+
 /// Settings of delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DeliveryConfig {
@@ -21,7 +25,8 @@ pub struct DeliveryConfig {
     /// net. That one counts by whole minutes of the store's clock: any 60 seconds touch two of them, so at most twice as many
     /// fall into them.
     pub fleet: FleetLimits,
-    /// How long a claim keeps others away; default 30 s.
+    /// How long a claim keeps others away; default 30 s. What is left of it beside an attempt and twice the clock's error is the time
+    /// within which the store must have replied: a claim that it replies to later is given back unsent.
     pub lease: Duration,
     /// How long a connection may take; default 1 s.
     pub connect_timeout: Duration,
@@ -74,7 +79,12 @@ impl DeliveryConfig {
 
     /// What a single grant's step rests on.
     pub const fn terms(&self) -> Terms {
-        Terms { upstream: self.upstream, lease: self.lease, clock_error: self.clock_error }
+        Terms {
+            upstream: self.upstream,
+            lease: self.lease,
+            attempt: self.attempt_timeout,
+            clock_error: self.clock_error,
+        }
     }
 
     /// The fleet's limits as each claim carries them: without [`Protection::AdaptiveLimit`], as many as there are.
@@ -106,8 +116,8 @@ impl DeliveryConfig {
         if self.attempt_timeout.is_zero() || self.connect_timeout > self.attempt_timeout {
             return Err(ConfigError::Timeouts);
         }
-        if self.lease <= self.attempt_timeout.saturating_add(self.clock_error.saturating_mul(2)) {
-            // The lease could be over before anything is sent: claimed and released without end.
+        let taken = self.attempt_timeout.saturating_add(self.clock_error.saturating_mul(2));
+        if self.lease < taken.saturating_add(CLAIM_REPLY_MIN) {
             return Err(ConfigError::Lease);
         }
         if self.fleet.effects_per_minute == 0 {
@@ -126,8 +136,8 @@ pub enum ConfigError {
     /// The attempt's deadline includes connecting; lower `connect-timeout`.
     #[error("connect-timeout must not exceed attempt-timeout, which must not be zero")]
     Timeouts,
-    /// A claim must outlive the attempt that is made under it, by a clock that may be wrong; raise `lease`.
-    #[error("lease must be longer than attempt-timeout and twice clock-error together")]
+    /// What a claim leaves after the store's reply must outlast the attempt, by a clock that may be wrong; raise `lease`.
+    #[error("lease must be at least 100 ms longer than attempt-timeout and twice clock-error together")]
     Lease,
     /// Nothing could ever be sent; raise `effects-per-minute`.
     #[error("effects-per-minute must be at least 1")]

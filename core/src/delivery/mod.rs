@@ -6,7 +6,7 @@
 //! due time in a reply, and by an answer that frees a slot; an idle process looks once in five minutes.
 //!
 //! * `GRANT-4`: no send in doubt that could execute after the key's window: asserted at the send.
-//! * `GRANT-5`: nothing is sent under a lease that may be over; every receipt is settled, whatever became of the lease.
+//! * `GRANT-5`: nothing is sent under a lease that may end before the attempt does; every receipt is settled, whatever became of the lease.
 //! * `LOAD-1`: in flight ≤ what the lane has room for: asserted at the send. The fleet's limit is the store's.
 //! * `AUDIT-1`: an attempt is answered once; a second answer is nobody's.
 //!
@@ -34,7 +34,7 @@ use crate::classify::{AnswerClass, Doubt, RetryCause};
 use crate::grant::{self, Next, Step, lease_holds, window_allows};
 use crate::identity::GrantId;
 use crate::protection::Protection;
-use crate::store::{Claim, ClaimedGrant, Hold, Load, Settle, Settlement};
+use crate::store::{Claim, ClaimNonce, ClaimedGrant, Hold, Load, Settle, Settlement};
 use crate::time::{Instant, Now, WallTime};
 use crate::upstream::{Answer, Ask, Request};
 
@@ -71,6 +71,11 @@ pub struct Send {
 /// What happens to delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
+    /// The process starts; the first input.
+    Started {
+        /// Chance, uniform over all 64 bits, and never a former process's: its claims are told from all others by it.
+        draw: u64,
+    },
     /// The store was opened, and its earliest grant is due after this time, if there is one.
     Opened {
         /// From now.
@@ -149,6 +154,8 @@ pub struct Delivery {
     budget: Budget,
     slots: Slots,
     is_claiming: bool,
+    /// The last claim's; counts up from the process's own draw, so that no two processes ever meet.
+    nonce: ClaimNonce,
     claim_failures: u32,
     /// Claims in a row that found nothing.
     empty_claims: u32,
@@ -172,6 +179,7 @@ impl Delivery {
             budget: Budget::new(config.retry_budget, config.backoff_cap),
             slots: Slots::default(),
             is_claiming: false,
+            nonce: ClaimNonce::default(),
             claim_failures: 0,
             empty_claims: 0,
             settle_again_count: 0,
@@ -189,6 +197,7 @@ impl Delivery {
     pub fn handle_input(&mut self, now: Now, input: Input) {
         assert!(self.outputs.is_empty(), "outputs are drained before the next input");
         match input {
+            Input::Started { draw } => self.nonce = ClaimNonce(draw),
             Input::Opened { due_in } => self.due_after(now, Some(sweep(due_in))),
             Input::Admitted { due_in } => self.due_after(now, due_in),
             // The claim's reply tells when the next grant is due. Something that is due already does not: it may be so much later.
@@ -295,7 +304,9 @@ impl Delivery {
                 self.due_at = Instant::MAX;
                 let into = std::mem::take(&mut self.spare);
                 let fleet = self.config.fleet_limits();
-                self.outputs.push_back(Output::Claim(Claim { limit, fleet, lease: self.config.lease, into }));
+                self.nonce = ClaimNonce(self.nonce.0.wrapping_add(1));
+                let nonce = self.nonce;
+                self.outputs.push_back(Output::Claim(Claim { nonce, limit, fleet, lease: self.config.lease, into }));
             }
             Room::ClosedUntil(_) | Room::Full => {}
         }
@@ -364,7 +375,10 @@ impl Delivery {
             is_allowed || !config.protections.has(Protection::WindowGuard),
             "GRANT-4: a send in doubt could execute after the window"
         );
-        assert!(lease_holds(now, &terms, grant.lease_until), "GRANT-5: a send under a lease that may be over");
+        assert!(
+            lease_holds(now, &terms, grant.lease_until),
+            "GRANT-5: a send under a lease that may end before the attempt"
+        );
         assert!(matches!(self.lane.room(now.mono), Room::Slots(_)), "LOAD-1: a send above the limit");
         let ClaimedGrant { user, grant: id, units, attempts, doubt, .. } = grant;
         let key = if config.protections.has(Protection::StableKey) { id } else { key_of_attempt(id, attempts) };

@@ -7,7 +7,7 @@
 //! from above by [`Now::store_upper`]. A rule over two readings therefore allows for the error twice.
 //!
 //! * `GRANT-4`: no send in doubt that could execute after the window.
-//! * `GRANT-5`: nothing is sent under a lease that may be over.
+//! * `GRANT-5`: nothing is sent under a lease that may end before the attempt does, or somebody else would send beside it.
 
 use std::time::Duration;
 
@@ -30,9 +30,10 @@ pub fn window_allows(now: Now, terms: &Terms, grant: &ClaimedGrant) -> bool {
     }
 }
 
-/// Whether the claim is certain to hold: the store's clock cannot have reached the lease's end, even if it is ahead.
+/// Whether the claim is certain to hold for as long as an attempt that begins now: the store's clock cannot reach the lease's end before
+/// the attempt's deadline, even if it is ahead.
 pub fn lease_holds(now: Now, terms: &Terms, lease_until: WallTime) -> bool {
-    now.store_upper + terms.clock_error < lease_until
+    now.store_upper + terms.attempt + terms.clock_error < lease_until
 }
 
 /// The store's time from which on a read that finds nothing proves that nothing was applied and nothing will be: the last
@@ -53,7 +54,7 @@ pub(super) const fn execution_ends_after(terms: &Terms) -> Duration {
 mod tests {
     use super::*;
     use crate::identity::{GrantId, UserHandle};
-    use crate::store::{Epoch, Fence};
+    use crate::store::{ClaimNonce, Epoch, Fence};
     use crate::time::Instant;
     use crate::upstream::Upstream;
 
@@ -67,7 +68,12 @@ mod tests {
 
     fn terms(capability: Capability) -> Terms {
         let upstream = Upstream { capability, request_lifetime: Duration::from_secs(60) };
-        Terms { upstream, lease: Duration::from_secs(30), clock_error: Duration::from_secs(1) }
+        Terms {
+            upstream,
+            lease: Duration::from_secs(30),
+            attempt: Duration::from_secs(5),
+            clock_error: Duration::from_secs(1),
+        }
     }
 
     fn grant(doubt: Doubt) -> ClaimedGrant {
@@ -75,7 +81,7 @@ mod tests {
             user: UserHandle(0),
             grant: GrantId::from_bytes([7; 16]),
             units: 25,
-            fence: Fence { epoch: Epoch(0), claim: 2 },
+            fence: Fence { epoch: Epoch(0), claim: 2, nonce: ClaimNonce(2) },
             attempts: 2,
             doubt,
             first_sent_at: wall(1_000),
@@ -96,10 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_may_be_over_does_not_hold() {
+    fn a_lease_that_may_end_before_the_attempt_does_not_hold() {
         let terms = terms(Capability::PutById);
-        assert!(lease_holds(now(8), &terms, wall(10)));
-        assert!(!lease_holds(now(9), &terms, wall(10)));
+        assert!(lease_holds(now(3), &terms, wall(10)));
+        assert!(!lease_holds(now(4), &terms, wall(10)));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::due::DueOrder;
 use super::{
-    Admit, Admitted, Claim, ClaimedGrant, Command, Committed, Epoch, Evidence, Fence, First, Fleet, GrantState, Hold,
-    LineageId, Open, Reply, Settle, Settlement, VersionId,
+    Admit, Admitted, Claim, ClaimNonce, ClaimedGrant, Command, Committed, Epoch, Evidence, Fence, First, Fleet,
+    GrantState, Hold, LineageId, Open, Reply, Settle, Settlement, VersionId,
 };
 use crate::classify::Doubt;
 use crate::experiment::VariantIndex;
@@ -415,7 +415,7 @@ impl Image {
                 hold = held.filter(|_| self.next_claimable(now, None).is_some());
                 break;
             };
-            grants.push(self.claim_one(now, slot, claim.lease));
+            grants.push(self.claim_one(now, slot, claim.nonce, claim.lease));
             assert!(
                 held == Some(Hold::Full) || self.places_taken(now) <= u64::from(self.fleet.limit()),
                 "LOAD-1: a claim above the fleet's limit"
@@ -439,7 +439,7 @@ impl Image {
         next.map(|(_, slot)| slot)
     }
 
-    fn claim_one(&mut self, now: WallTime, slot: u32, lease: Duration) -> ClaimedGrant {
+    fn claim_one(&mut self, now: WallTime, slot: u32, nonce: ClaimNonce, lease: Duration) -> ClaimedGrant {
         let user = self.open[slot as usize].user;
         let state = self.row_mut(user).grant.replace(GrantState::Claimed);
         self.unqueue(slot, state);
@@ -456,7 +456,7 @@ impl Image {
         if open.first_sent_at == WallTime::MAX {
             open.first_sent_at = now;
         }
-        open.fence = Fence { epoch, claim: open.fence.claim + 1 };
+        open.fence = Fence { epoch, claim: open.fence.claim + 1, nonce };
         open.attempts = open.attempts.saturating_add(1);
         // A lease of zero would let the same claim take the grant twice.
         open.due_at = now + lease.max(Duration::from_nanos(1));

@@ -8,6 +8,8 @@ use hookproof_core::upstream::{Capability, Upstream};
 use super::*;
 
 const USER: UserHandle = UserHandle(0);
+/// Of every claim here that need not be told from the same claim made again.
+const NONCE: ClaimNonce = ClaimNonce(0);
 const LEASE: Duration = Duration::from_secs(30);
 const LAG: Duration = Duration::from_secs(5);
 
@@ -25,7 +27,7 @@ fn image() -> Image {
 const FLEET: FleetLimits = FleetLimits { initial_in_flight: 4, max_in_flight: 64, effects_per_minute: 6_000 };
 
 fn claim(image: &mut Image, now: WallTime, limit: u16, lease: Duration) -> Vec<ClaimedGrant> {
-    claim_held(image, now, Claim { limit, fleet: FLEET, lease, into: Vec::new() }).0
+    claim_held(image, now, Claim { nonce: NONCE, limit, fleet: FLEET, lease, into: Vec::new() }).0
 }
 
 fn claim_held(image: &mut Image, now: WallTime, claim: Claim) -> (Vec<ClaimedGrant>, Option<Hold>) {
@@ -258,6 +260,38 @@ fn a_claim_that_was_lost_with_its_epoch_has_another_fence_than_the_same_claim_ma
 }
 
 #[test]
+fn a_claim_that_a_store_has_lost_unawares_has_another_fence_than_the_same_claim_made_again() {
+    let claim_under = |image: &mut Image, nonce| {
+        let claim = Claim { nonce: ClaimNonce(nonce), limit: 1, fleet: FLEET, lease: LEASE, into: Vec::new() };
+        claim_held(image, at(1), claim).0[0]
+    };
+    for settlement in [
+        again(0, Doubt::Clear),
+        again(0, Doubt::InDoubt),
+        Settlement::Unsent { after: Duration::ZERO },
+        Settlement::Released { after: Duration::ZERO },
+        Settlement::Absent,
+        Settlement::Rejected,
+        Settlement::Parked { reason: ParkReason::WindowClosed, answer: None },
+    ] {
+        // 1. A claims, and the store loses that: no epoch begins. 2. Its clock stands still, and B claims.
+        let mut image = image();
+        let backup = image.clone();
+        let lost = claim_under(&mut image, 7);
+        let mut image = backup;
+        let made_again = claim_under(&mut image, 8);
+        assert_eq!((lost.fence.epoch, lost.fence.claim), (made_again.fence.epoch, made_again.fence.claim));
+        assert_eq!(lost.claimed_at, made_again.claimed_at);
+        // 3. A settles. B's request is under way, and its place must not go to a third.
+        settle(&mut image, at(2), &lost, settlement);
+        assert_eq!(image.grant_state(USER), Some(GrantState::Claimed), "GRANT-5: {settlement:?} under a lost claim");
+        assert_eq!(due_at(&mut image), made_again.lease_until, "LOAD-1: {settlement:?} under a lost claim");
+        settle(&mut image, at(3), &made_again, Settlement::Rejected);
+        assert_eq!(image.grant_state(USER), Some(GrantState::Rejected));
+    }
+}
+
+#[test]
 fn a_store_belongs_to_the_first_lineage_that_opens_it() {
     let mut image = Image::default();
     let open =
@@ -279,7 +313,8 @@ fn a_full_fleet_is_given_nothing_but_what_lapsed() {
     for user in 0..6 {
         image.apply(at(0), Command::Admit(admit(user, 1)));
     }
-    let of_four = |lease| Claim { limit: 10, fleet: FLEET, lease: Duration::from_secs(lease), into: Vec::new() };
+    let of_four =
+        |lease| Claim { nonce: NONCE, limit: 10, fleet: FLEET, lease: Duration::from_secs(lease), into: Vec::new() };
     assert_eq!(claim_held(&mut image, at(0), of_four(30)).0.len(), 4, "LOAD-1");
     assert_eq!(claim_held(&mut image, at(1), of_four(30)), (vec![], Some(Hold::Full)));
     assert_eq!(due_at(&mut image), at(30), "what a claim could be given, not what waits");
@@ -294,7 +329,8 @@ fn a_pause_holds_back_what_lapsed_too() {
     let held = claim_one(&mut image, at(0));
     let paused = held.settle(again(0, Doubt::Clear), Load::Unknown, Duration::from_secs(60));
     image.apply(at(1), Command::Settle(paused));
-    let (none, hold) = claim_held(&mut image, at(2), Claim { limit: 1, fleet: FLEET, lease: LEASE, into: Vec::new() });
+    let (none, hold) =
+        claim_held(&mut image, at(2), Claim { nonce: NONCE, limit: 1, fleet: FLEET, lease: LEASE, into: Vec::new() });
     assert_eq!((none, hold), (vec![], Some(Hold::Paused(at(61)))));
     assert_eq!(due_at(&mut image), at(61));
     assert_eq!(claim(&mut image, at(61), 1, LEASE).len(), 1);
@@ -306,6 +342,7 @@ fn a_claim_that_the_store_has_lost_may_still_send_until_its_lease_ends() {
     let terms = |lease| Terms {
         upstream: Upstream { capability: Capability::ReadBack { lag: LAG }, request_lifetime: Duration::from_secs(60) },
         lease,
+        attempt: Duration::ZERO,
         clock_error: Duration::ZERO,
     };
     // 1. A claims; the guards would let its request pass until shortly before 30 s. 2. The store loses that claim at 1 s.
@@ -328,8 +365,9 @@ fn a_claim_that_the_store_has_lost_may_still_send_until_its_lease_ends() {
 #[test]
 fn a_late_receipt_does_not_give_the_place_of_a_later_claim_away() {
     let fleet = FleetLimits { initial_in_flight: 1, max_in_flight: 1, effects_per_minute: 6_000 };
-    let take =
-        |image: &mut Image, now| claim_held(image, now, Claim { limit: 10, fleet, lease: LEASE, into: Vec::new() });
+    let take = |image: &mut Image, now| {
+        claim_held(image, now, Claim { nonce: NONCE, limit: 10, fleet, lease: LEASE, into: Vec::new() })
+    };
     for b_settles in [true, false] {
         let mut image = image();
         let (by_a, _) = take(&mut image, at(0));

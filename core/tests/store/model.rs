@@ -205,22 +205,22 @@ impl Model {
             let grant = grant.filter(|grant| grant.is_open()).expect("only open grants are claimed");
             assert_eq!(grant.due_at, longest, "the longest overdue go first");
             assert!(may_take(&&*grant), "LOAD-1: {held:?} holds it back");
-            grants.push(Self::take(now, self.epoch, choice.user, grant, claim.lease));
+            grants.push(Self::take(now, self.epoch, choice.user, grant, claim));
             self.fleet.on_claim(now);
         }
         Committed::Claimed { grants, due_at: self.due_at(), hold }
     }
 
-    fn take(now: WallTime, epoch: Epoch, user: UserHandle, grant: &mut ModelGrant, lease: Duration) -> ClaimedGrant {
+    fn take(now: WallTime, epoch: Epoch, user: UserHandle, grant: &mut ModelGrant, claim: &Claim) -> ClaimedGrant {
         if grant.state == GrantState::Claimed {
             grant.doubt = Doubt::InDoubt;
             grant.sent_until = grant.sent_until.max(grant.due_at);
         }
         grant.state = GrantState::Claimed;
-        grant.fence = Fence { epoch, claim: grant.fence.claim + 1 };
+        grant.fence = Fence { epoch, claim: grant.fence.claim + 1, nonce: claim.nonce };
         grant.attempts += 1;
         grant.counted.push(now);
-        grant.due_at = now + lease.max(Duration::from_nanos(1));
+        grant.due_at = now + claim.lease.max(Duration::from_nanos(1));
         ClaimedGrant {
             user,
             grant: grant.id,

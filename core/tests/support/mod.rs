@@ -16,7 +16,7 @@ use hookproof_core::experiment::{Experiment, Exposed, GrantSpec, HashSpec, Phase
 use hookproof_core::hook::{Hook, HookConfig, Input, Output};
 use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::lineage::Lineage;
-use hookproof_core::store::{Command, Committed, Epoch, GrantState, Image, Reply};
+use hookproof_core::store::{ClaimNonce, Command, Committed, Epoch, GrantState, Image, Reply};
 use hookproof_core::time::{Instant, WallTime};
 use hookproof_core::upstream::{Answer, Ask, Body, Capability, Lost, Request, Upstream};
 
@@ -187,6 +187,8 @@ pub struct Bench {
     pub sends: Vec<(Duration, usize, Request)>,
     /// When claims went to the store.
     pub claims: Vec<Duration>,
+    /// What they are known by, whoever claimed.
+    nonces: BTreeSet<ClaimNonce>,
     /// Commands that went to the store.
     pub command_count: u32,
     /// The largest number of commands in one commit.
@@ -229,6 +231,7 @@ impl Bench {
             held: Vec::new(),
             sends: Vec::new(),
             claims: Vec::new(),
+            nonces: BTreeSet::new(),
             command_count: 0,
             batch_largest: 0,
             events: Vec::new(),
@@ -260,7 +263,8 @@ impl Bench {
         slot.life += 1;
         slot.is_stopping = false;
         slot.hook = Some(hook);
-        self.input(process, Input::Started);
+        let draw = (process as u64) << 48 | u64::from(slot.life) << 32;
+        self.input(process, Input::Started { draw });
     }
 
     /// The process that is started there next runs this.
@@ -449,8 +453,14 @@ impl Bench {
                 Output::Audit(event) => self.events.push(event),
                 Output::Store(commit) => {
                     self.batch_largest = self.batch_largest.max(commit.commands.len());
-                    let claims = commit.commands.iter().filter(|command| matches!(command, Command::Claim(_)));
-                    self.claims.extend(claims.map(|_| self.now.since(Instant::ORIGIN)));
+                    for command in &commit.commands {
+                        let Command::Claim(claim) = command else { continue };
+                        assert!(
+                            self.nonces.insert(claim.nonce),
+                            "GRANT-5: a store that was rolled back tells them apart"
+                        );
+                        self.claims.push(self.now.since(Instant::ORIGIN));
+                    }
                     self.post(process, Content::ToStore(commit));
                 }
                 Output::Send(send) => self.on_send(process, send),

@@ -123,7 +123,7 @@ fn translate(output: hook::Output, patience: Patience) -> Output {
 /// Feeds one of the world's inputs to a hook; a timer is its timeout.
 pub fn feed(hook: &mut Hook, mono: Instant, input: Input) {
     match input {
-        Input::Started => hook.handle_input(mono, hook::Input::Started),
+        Input::Started { draw } => hook.handle_input(mono, hook::Input::Started { draw }),
         Input::Visit { visit, user, .. } => {
             let mut name = NameBuffer::default();
             let input = hook::Input::Visit {

@@ -37,7 +37,10 @@ pub struct Clocks {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// It starts.
-    Started,
+    Started {
+        /// Chance: no other process is given the same.
+        draw: u64,
+    },
     /// A caller's try reaches it.
     Visit {
         /// Names the try in its answer.

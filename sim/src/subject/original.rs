@@ -37,7 +37,7 @@ impl Original {
         match *input {
             Input::Visit { visit, user, chance } => self.on_visit(visit, user, chance.bits()[0], outputs),
             Input::Answered { token, answer, .. } => self.on_answered(token, answer, outputs),
-            Input::Started | Input::Stored { .. } | Input::Timer { .. } => {}
+            Input::Started { .. } | Input::Stored { .. } | Input::Timer { .. } => {}
         }
     }
 

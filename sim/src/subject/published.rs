@@ -83,7 +83,7 @@ impl Published {
             Input::Visit { visit, user, chance } => self.on_visit(clocks, visit, user, chance, outputs),
             Input::Answered { token, answer, .. } => self.on_answered(clocks, token, answer, outputs),
             Input::Timer { token } => self.send(token, outputs),
-            Input::Started | Input::Stored { .. } => {}
+            Input::Started { .. } | Input::Stored { .. } => {}
         }
     }
 

@@ -41,9 +41,9 @@ pub(super) fn make_true(scenario: &mut Scenario, chance: Chance) {
 
     let error: Duration = drawn(scenario, Target::Store).map(|fault| swing(fault, scenario.duration)).sum();
     scenario.store.clock_error = scenario.store.clock_error.max(error);
-    let shortest = scenario.hardened.attempt_timeout.unwrap_or_default() + 2 * scenario.store.clock_error;
+    // What was drawn is an attempt, and the time for the store's reply to a claim.
     let lease = scenario.hardened.lease.unwrap_or_default();
-    scenario.hardened.lease = Some(lease.max(shortest + Duration::from_millis(1)));
+    scenario.hardened.lease = Some(lease + 2 * scenario.store.clock_error);
     scenario.calm = scenario.calm.max(longest_settling(scenario));
 }
 

@@ -124,7 +124,8 @@ impl World<'_> {
         }
         self.tell_all(now, Place::Instance(instance), Happening::Starts { instance });
         self.digest.event(Kind::Start, now, u64::from(instance), u64::from(process));
-        self.feed(now, instance, Input::Started);
+        let [_, draw] = self.draws.draw(Concern::Process, u64::from(instance), u64::from(process));
+        self.feed(now, instance, Input::Started { draw });
     }
 
     fn new_subject(&self, instance: u16) -> Subject {
@@ -212,10 +213,15 @@ impl World<'_> {
 
     pub(super) fn pause(&mut self, now: Instant, instance: u16, fault: usize, until: Instant) {
         let delivery = self.scenario.hook_config().delivery;
-        if until.since(now) + delivery.attempt_timeout >= delivery.lease {
+        let place = &mut self.instances[usize::from(instance)];
+        // Only what a guard has let pass and the network has not got can outlast its lease. What a process hears after a pause,
+        // its guards see first.
+        let at_a_request = matches!(self.faults.fault(fault).kind, FaultKind::ProcessPause { when: Some(_) });
+        let withholds = at_a_request || !place.withheld.is_empty();
+        place.pauses.push((fault, until));
+        if withholds && until.since(now) + delivery.attempt_timeout >= delivery.lease {
             self.overtaken(until);
         }
-        self.instances[usize::from(instance)].pauses.push((fault, until));
     }
 
     /// A pause ends: the process does what it was about to do, and takes what has reached it meanwhile, in order.

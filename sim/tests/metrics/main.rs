@@ -14,7 +14,8 @@ use hookproof_core::classify::Doubt;
 use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::store::{
-    Admit, Claim, ClaimedGrant, Command, Committed, FleetLimits, GrantIntent, Image, Load, Settle, Settlement,
+    Admit, Claim, ClaimNonce, ClaimedGrant, Command, Committed, FleetLimits, GrantIntent, Image, Load, Settle,
+    Settlement,
 };
 use hookproof_core::time::WallTime;
 use hookproof_sim::metrics::Metric;
@@ -146,7 +147,7 @@ fn two_grants() -> Image {
 
 fn claim(image: &mut Image, now: WallTime) -> ClaimedGrant {
     let fleet = FleetLimits { initial_in_flight: 1, max_in_flight: 1, effects_per_minute: 10 };
-    let claim = Claim { limit: 1, fleet, lease: s(10), into: Vec::new() };
+    let claim = Claim { nonce: ClaimNonce(1), limit: 1, fleet, lease: s(10), into: Vec::new() };
     let Committed::Claimed { grants, .. } = image.apply(now, Command::Claim(claim)) else {
         panic!("a claim is claimed")
     };

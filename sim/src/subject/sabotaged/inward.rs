@@ -21,7 +21,7 @@ impl Sabotaged {
     /// What the hook is told of `input`, if anything.
     pub(super) fn inward(&mut self, clocks: Clocks, input: Input, outputs: &mut Vec<Output>) -> Option<Input> {
         match input {
-            Input::Started | Input::Timer { .. } => Some(input),
+            Input::Started { .. } | Input::Timer { .. } => Some(input),
             Input::Visit { visit, user, .. } => {
                 self.visits.insert(visit, user);
                 self.on_visit(user, input, outputs)
