@@ -103,9 +103,11 @@ impl Rule {
     /// What a run must have come across for a zero to mean something; `None` where the check itself is that.
     pub const fn partner(self) -> Option<Reached> {
         match self {
-            Self::Assign2 | Self::Load2 | Self::Load3 => None,
+            Self::Load2 | Self::Load3 => None,
             Self::Assign1 | Self::Grant2 => Some(Reached::Provisional),
-            Self::Grant1 | Self::Grant4 => Some(Reached::SendsInDoubt),
+            Self::Assign2 => Some(Reached::RecordedElsewhere),
+            Self::Grant1 => Some(Reached::SendsInDoubt),
+            Self::Grant4 => Some(Reached::WindowedSends),
             Self::Grant3 | Self::Grant5 => Some(Reached::Takeovers),
             Self::Load1 => Some(Reached::SendsAtLimit),
             Self::Load4 => Some(Reached::RetriesPutOff),

@@ -277,11 +277,11 @@ impl SimStore {
         }
         let under_way: Vec<Key> = self.operations.iter().map(|(key, _)| key).collect();
         for key in under_way {
-            if let Some(operation) = self.operations.get_mut(key)
-                && let Some(Reply::Committed { .. }) = operation.reply
-            {
+            let Some(operation) = self.operations.get_mut(key) else { continue };
+            // Also of a commit whose answer is lost anyhow: what it did is undone, and no fact.
+            operation.facts.clear();
+            if let Some(Reply::Committed { .. }) = operation.reply {
                 operation.reply = Some(Reply::Unknown);
-                operation.facts.clear();
             }
         }
         forgotten
@@ -440,6 +440,24 @@ mod tests {
         for key in lost.into_iter().chain([reader]) {
             let Acknowledged { reply, facts, .. } = store.acknowledge(key, at(1)).unwrap();
             assert_eq!((reply, facts), (Reply::Unknown, vec![]));
+        }
+    }
+
+    /// 1. A commit is executed, and its answer will be lost. 2. The store crashes before it is durable. What never lasted is no fact.
+    #[test]
+    fn a_crash_takes_back_what_nobody_would_have_been_told_of() {
+        for crashes in [false, true] {
+            let mut store = store();
+            let lost = send(&mut store, [admit(0)]);
+            store.execute(lost, Instant::ORIGIN);
+            store.lose_answer(lost);
+            if crashes {
+                store.crash();
+            }
+            let Acknowledged { reply, facts, .. } = store.acknowledge(lost, at(1)).unwrap();
+            let exposed = Fact::Exposed { user: 0, variant: VariantIndex::new(1) };
+            assert_eq!((reply, facts), (Reply::Unknown, if crashes { vec![] } else { vec![exposed] }));
+            assert_eq!(store.sites[0].image.variant(UserHandle(0)).is_some(), !crashes);
         }
     }
 

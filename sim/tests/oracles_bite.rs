@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use hookproof_core::protection::Protections;
+use hookproof_sim::metrics::Metric;
 use hookproof_sim::oracle::Rule;
-use hookproof_sim::outcome::{Invariant, Outcome, Verdict};
+use hookproof_sim::outcome::{Invariant, Outcome, Value, Verdict};
 use hookproof_sim::sabotage::Sabotage;
 use hookproof_sim::scenario::{HookKind, decode};
 use hookproof_sim::{Recording, Setting, run, run_with};
@@ -189,6 +190,154 @@ fn a_process_that_hears_of_its_claim_late_sends_nothing_that_could_outlast_the_l
         given_back += outcome.reached["releases"];
     }
     assert!(given_back > 0, "in no seed was a claim's reply late");
+}
+
+/// Nobody is newly entitled for three minutes after the outage, then two users are, and are served at once.
+const DESERTED: &str = r#"
+schema = 1
+title = "Nobody comes any more"
+duration = "4m"
+calm = "5m"
+hooks = ["hardened"]
+[experiment]
+id = "e"
+[[experiment.variant]]
+name = "control"
+weight = 0
+[[experiment.variant]]
+name = "extra"
+weight = 1
+grant = 25
+[hardened]
+breaker-open = "1s"
+breaker-open-cap = "5s"
+backoff-cap = "5s"
+lease = "7s"
+[[traffic]]
+name = "early"
+kind = "steady"
+rate = "1/s"
+for = "14s"
+[[traffic]]
+name = "late"
+kind = "steady"
+rate = "0.2/s"
+spacing = "even"
+at = "225s"
+for = "10s"
+[[fault]]
+kind = "quota.outage"
+at = "5s"
+for = "10s"
+"#;
+
+/// The first 30 s that anything can be told by begin later than the stated time ends.
+#[test]
+fn goodput_is_not_late_where_nobody_is_newly_entitled() {
+    let deserted = outcome(DESERTED, HookKind::Hardened);
+    assert!(matches!(deserted.metrics[&Metric::UpstreamRecoverySeconds], Value::Number(after) if after > 150.0));
+    assert_eq!((invariant(&deserted, Rule::Load3).checked, invariant(&deserted, Rule::Load3).violations), (0, 0));
+    let busy =
+        outcome(&DESERTED.replace("at = \"225s\"\nfor = \"10s\"", "at = \"15s\"\nfor = \"220s\""), HookKind::Hardened);
+    assert_eq!((invariant(&busy, Rule::Load3).checked, invariant(&busy, Rule::Load3).violations), (1, 0));
+}
+
+/// One instance's wall clock is an hour behind. The store's is not, so what rests on it is judged.
+#[test]
+fn a_clock_fault_that_names_no_target_leaves_the_stores_clock_to_be_relied_on() {
+    let step = "[[fault]]\nkind = \"clock.step\"\nat = \"1s\"\nby = \"-1h\"\n";
+    let of = |on: &str| {
+        let outcome = sabotaged(&format!("{OVERTAKEN}\n{step}{on}"), Sabotage::SendsTwice);
+        invariant(&outcome, Rule::Grant5).violations
+    };
+    assert!(of("") > 0, "requests that overlap are found");
+    assert_eq!(of("on = [\"store\"]\n"), 0, "beyond its declared bound nothing can be said");
+}
+
+/// After a failover everything is in doubt, and under `read-back` nothing is sent until a read is proof: that is part of the
+/// stated time, however long it is.
+#[test]
+fn recovery_by_reading_may_take_until_a_read_is_proof() {
+    let read_back = "[upstream]\ncapability = \"read-back\"\nrequest-lifetime = \"60s\"\nread-back-lag = \"5s\"\n";
+    let failover = "[[fault]]\nkind = \"store.failover\"\nat = \"14s\"\nlost = \"0s\"\n";
+    let busy = DESERTED.replace("at = \"225s\"\nfor = \"10s\"", "at = \"15s\"\nfor = \"220s\"");
+    let outcome = outcome(&format!("{busy}{failover}{read_back}"), HookKind::Hardened);
+    assert!(matches!(outcome.metrics[&Metric::UpstreamRecoverySeconds], Value::Number(after) if after > 40.0));
+    assert_eq!((invariant(&outcome, Rule::Load3).checked, invariant(&outcome, Rule::Load3).violations), (1, 0));
+}
+
+/// Half of the answers are lost, so half of the grants are in doubt.
+const DOUBTFUL: &str = r#"
+schema = 1
+title = "Lost answers"
+duration = "60s"
+calm = "5m"
+hooks = ["hardened"]
+[experiment]
+id = "e"
+[[experiment.variant]]
+name = "control"
+weight = 0
+[[experiment.variant]]
+name = "extra"
+weight = 1
+grant = 25
+[fleet]
+instances = 2
+[[traffic]]
+kind = "steady"
+rate = "2/s"
+[[fault]]
+kind = "quota.lost-reply"
+at = "5s"
+for = "40s"
+probability = 0.5
+[upstream]
+key-ttl = "1h"
+request-lifetime = "5s"
+"#;
+
+fn offering(capability: &str) -> String {
+    format!("{DOUBTFUL}capability = \"{capability}\"\n")
+}
+
+#[test]
+fn a_repetition_that_no_window_could_forbid_is_none_that_the_window_was_kept_for() {
+    let [keys, ids] = ["idempotency-key", "put-by-id"].map(|offer| outcome(&offering(offer), HookKind::Hardened));
+    assert!(keys.reached["windowed-sends"] > 20 && ids.reached["windowed-sends"] == 0);
+    assert!(keys.reached["sends-in-doubt"] > 20 && ids.reached["sends-in-doubt"] > 20);
+    assert!(invariant(&keys, Rule::Grant4).checked > 20 && invariant(&ids, Rule::Grant4).checked == 0);
+    assert_eq!((keys.verdict, ids.verdict), (Verdict::Pass, Verdict::Pass));
+}
+
+#[test]
+fn a_doubt_that_a_repetition_or_a_read_would_end_is_no_reason_to_park() {
+    for offer in ["idempotency-key", "put-by-id", "read-back"] {
+        let parked = sabotaged(&offering(offer), Sabotage::ParksInDoubt);
+        assert!(invariant(&parked, Rule::Grant3).violations > 20, "{offer}: {:?}", invariant(&parked, Rule::Grant3));
+    }
+    let parked = sabotaged(&offering("none"), Sabotage::ParksInDoubt);
+    assert_eq!((invariant(&parked, Rule::Grant3).violations, parked.verdict), (0, Verdict::Pass));
+    assert!(parked.reached["parked"] > 20, "where nothing ends it, it is");
+}
+
+#[test]
+fn a_failover_is_a_reason_to_park_only_where_the_service_cannot_be_asked() {
+    let failover = "[[fault]]\nkind = \"store.failover\"\nat = \"20s\"\nlost = \"0s\"\n";
+    for (offer, is_found) in [("idempotency-key", false), ("put-by-id", true), ("read-back", true), ("none", false)] {
+        let source = format!("{}{failover}", offering(offer));
+        let (held, parked) = (outcome(&source, HookKind::Hardened), sabotaged(&source, Sabotage::ParksAfterFailover));
+        assert_eq!(held.verdict, Verdict::Pass, "{offer}: {:?}", invariant(&held, Rule::Grant3));
+        assert_eq!(invariant(&parked, Rule::Grant3).violations > 20, is_found, "{offer}");
+        assert!(parked.grants_parked > 20, "{offer}");
+    }
+}
+
+#[test]
+fn an_assignment_by_one_process_alone_says_nothing_of_what_another_one_would_have_drawn() {
+    let one = DOUBTFUL.replace("instances = 2", "instances = 1");
+    assert_eq!(outcome(&one, HookKind::Hardened).reached["recorded-elsewhere"], 0);
+    assert!(outcome(DOUBTFUL, HookKind::Hardened).reached["recorded-elsewhere"] > 20);
 }
 
 #[test]

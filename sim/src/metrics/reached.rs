@@ -44,11 +44,13 @@ pub enum Reached {
     VisitsDuringCalls,
     BacklogAfterTrigger,
     WallClockChanges,
+    WindowedSends,
+    RecordedElsewhere,
 }
 
 impl Reached {
     /// All of them, in the order of their names in a record.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::Doubts,
         Self::DuplicateSends,
         Self::KeyReplays,
@@ -87,6 +89,8 @@ impl Reached {
         Self::VisitsDuringCalls,
         Self::BacklogAfterTrigger,
         Self::WallClockChanges,
+        Self::WindowedSends,
+        Self::RecordedElsewhere,
     ];
 
     /// The name in records.
@@ -130,6 +134,8 @@ impl Reached {
             Self::VisitsDuringCalls => "visits-during-calls",
             Self::BacklogAfterTrigger => "backlog-after-trigger",
             Self::WallClockChanges => "wall-clock-changes",
+            Self::WindowedSends => "windowed-sends",
+            Self::RecordedElsewhere => "recorded-elsewhere",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is under way between claim and settlement, as the borders show it: `GRANT-4` and `GRANT-5`.
+//! What is under way between claim and settlement, as the borders show it: `GRANT-3`, `GRANT-4` and `GRANT-5`.
 //!
 //! Owns one entry for each grant whose claim the store has answered and whose end it has not shown, and one for each grant in
 //! doubt. Both are few at any time; a settled grant leaves nothing behind. It is told what the store replied, what was asked
@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
+use hookproof_core::promise::Offer;
 use hookproof_core::time::Instant;
 
 /// A process: its instance, and which of the instance's processes it is.
@@ -30,6 +31,17 @@ struct Claim {
     receipt: Option<(Holder, Instant)>,
 }
 
+/// What is known of a grant's attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// None can have been applied.
+    Clear,
+    /// One may have been.
+    InDoubt,
+    /// One may have been, and the store does not know when it was sent.
+    InDoubtUndated,
+}
+
 /// What the store has answered to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claimed {
@@ -39,8 +51,8 @@ pub struct Claimed {
     pub until: Instant,
     /// Whether it is the grant's first attempt.
     pub is_first: bool,
-    /// Whether the store says that an earlier attempt may have been applied.
-    pub is_in_doubt: bool,
+    /// What the store says of earlier attempts.
+    pub doubt: Known,
     /// Whether the same commit has recorded the grant as delivered.
     pub is_delivered: bool,
     /// By how much the store's clock may have been ahead when it found the lease before over.
@@ -87,16 +99,28 @@ pub struct Claims {
     by_user: HashMap<u32, Claim, BuildHasherDefault<NumberHasher>>,
     /// Grants in doubt, with the sending of the first attempt that may have been applied; [`Instant::MAX`] where nobody saw one.
     doubts: BTreeMap<u32, Instant>,
-    /// Grants that the service has refused.
-    refused: BTreeSet<u32>,
+    /// Grants in doubt of which the store no longer knows since when.
+    undated: BTreeSet<u32>,
+    /// What the service has said for good of grants that are not settled.
+    said: BTreeMap<u32, Said>,
+}
+
+/// What the service has said for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Said {
+    is_refused: bool,
+    is_unfit: bool,
 }
 
 impl Claims {
     /// The store has answered a claim. Returns the claim that it takes the grant from, if that was another process's.
     pub fn claimed(&mut self, now: Instant, user: u32, claimed: Claimed) -> Option<Takeover> {
-        let Claimed { holder, until, is_first, is_in_doubt, is_delivered, clock_error } = claimed;
-        if is_in_doubt {
+        let Claimed { holder, until, is_first, doubt, is_delivered, clock_error } = claimed;
+        if doubt != Known::Clear {
             self.doubts.entry(user).or_insert(Instant::MAX);
+        }
+        if doubt == Known::InDoubtUndated {
+            self.undated.insert(user);
         }
         let claim = Claim { holder, until, open: 0, is_first, is_delivered, receipt: None };
         let before = self.by_user.insert(user, claim)?;
@@ -158,6 +182,7 @@ impl Claims {
     /// A read has shown that nothing was applied.
     pub fn cleared(&mut self, user: u32) {
         self.doubts.remove(&user);
+        self.undated.remove(&user);
     }
 
     /// When the first attempt was sent that may have been applied, if there is one.
@@ -167,29 +192,40 @@ impl Claims {
 
     /// The service has refused the grant for good.
     pub fn refused(&mut self, user: u32) {
-        self.refused.insert(user);
+        self.said.entry(user).or_default().is_refused = true;
+    }
+
+    /// The service knows the grant's key with another body, or refuses for good to tell of the grant.
+    pub fn unfit(&mut self, user: u32) {
+        self.said.entry(user).or_default().is_unfit = true;
     }
 
     /// The grant is recorded as delivered. Returns whether a receipt was waiting for that.
     pub fn delivered(&mut self, user: u32) -> bool {
-        self.doubts.remove(&user);
+        self.cleared(user);
+        self.said.remove(&user);
         self.by_user.remove(&user).is_some_and(|claim| claim.receipt.is_some())
     }
 
     /// The grant is recorded as parked or rejected; a receipt that was heard still waits.
     pub fn given_up(&mut self, user: u32) -> GivenUp {
-        let was_in_doubt = self.doubts.remove(&user).is_some();
-        let was_refused = self.refused.remove(&user);
+        let doubt = match (self.doubts.remove(&user), self.undated.remove(&user)) {
+            (None, _) => Known::Clear,
+            (Some(_), false) => Known::InDoubt,
+            (Some(_), true) => Known::InDoubtUndated,
+        };
+        let Said { is_refused, is_unfit } = self.said.remove(&user).unwrap_or_default();
         if self.by_user.get(&user).is_some_and(|claim| claim.receipt.is_none()) {
             self.by_user.remove(&user);
         }
-        GivenUp { was_in_doubt, was_refused }
+        GivenUp { doubt, was_refused: is_refused, was_unfit: is_unfit }
     }
 
     /// The store has lost the exposure, and the grant with it.
     pub fn forgotten(&mut self, user: u32) {
         self.by_user.remove(&user);
-        self.doubts.remove(&user);
+        self.cleared(user);
+        self.said.remove(&user);
     }
 
     /// A process has ended: what it had heard and not recorded is gone with it.
@@ -220,10 +256,37 @@ pub struct Takeover {
 /// What was known of a grant that was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GivenUp {
-    /// An attempt may have been applied.
-    pub was_in_doubt: bool,
+    /// Of its attempts.
+    pub doubt: Known,
     /// The service had refused one.
     pub was_refused: bool,
+    /// The service knew its key with another body, or had refused to be read.
+    pub was_unfit: bool,
+}
+
+/// What a window has to do with a grant that is parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// It was certain to be open.
+    Open,
+    /// It may have closed.
+    MayBeClosed,
+}
+
+impl GivenUp {
+    /// `GRANT-3`: whether the policy for what the service offers lets a grant be parked of which this is known. What is in doubt is
+    /// parked only where neither a repetition nor a read can end the doubt.
+    pub const fn may_be_parked(self, offer: Offer, window: Window) -> bool {
+        let is_hopeless = match offer {
+            Offer::PutById | Offer::ReadBack => false,
+            Offer::IdempotencyKey => {
+                matches!(self.doubt, Known::InDoubtUndated) || matches!(window, Window::MayBeClosed)
+            }
+            Offer::None => true,
+        };
+        let is_in_doubt = !matches!(self.doubt, Known::Clear);
+        self.was_unfit || is_in_doubt && (self.was_refused || is_hopeless)
+    }
 }
 
 /// `GRANT-4`: whether a request for the effect that is decided at `now`, while an attempt that was sent at `first_sent_at` may
@@ -252,7 +315,7 @@ mod tests {
             holder,
             until: at(until),
             is_first: true,
-            is_in_doubt: false,
+            doubt: Known::Clear,
             is_delivered: false,
             clock_error: Duration::ZERO,
         }
@@ -292,9 +355,49 @@ mod tests {
         claims.doubted(USER, at(5));
         claims.doubted(USER, at(3));
         assert_eq!(claims.doubt(USER), Some(at(3)));
-        assert!(claims.given_up(USER).was_in_doubt && claims.doubt(USER).is_none());
+        assert!(claims.given_up(USER).doubt == Known::InDoubt && claims.doubt(USER).is_none());
         claims.refused(USER);
-        assert_eq!(claims.given_up(USER), GivenUp { was_in_doubt: false, was_refused: true });
+        let refused = GivenUp { doubt: Known::Clear, was_refused: true, was_unfit: false };
+        assert_eq!(claims.given_up(USER), refused);
+        assert!(!claims.given_up(USER).was_refused, "what is settled leaves nothing behind");
+    }
+
+    /// By what is known of a grant, the offers under which it may be parked while the window is open, and once it may have closed.
+    #[test]
+    fn a_grant_is_parked_only_where_nothing_else_can_end_the_doubt() {
+        use Offer::{IdempotencyKey, None, PutById, ReadBack};
+        type Tell = fn(&mut Claims);
+        let doubtful: Tell = |claims| claims.doubted(USER, at(5));
+        let after_failover: Tell = |claims| {
+            claims.claimed(at(5), USER, Claimed { doubt: Known::InDoubtUndated, ..claimed(A, 30) });
+        };
+        let read: Tell = |claims| {
+            claims.claimed(at(5), USER, Claimed { doubt: Known::InDoubtUndated, ..claimed(A, 30) });
+            claims.cleared(USER);
+        };
+        let refused_in_doubt: Tell = |claims| {
+            claims.doubted(USER, at(5));
+            claims.refused(USER);
+        };
+        let cases: [(&str, Tell, &[Offer], &[Offer]); 7] = [
+            ("nothing", |_| {}, &[], &[]),
+            ("in doubt", doubtful, &[None], &[IdempotencyKey, None]),
+            ("in doubt since a failover", after_failover, &[IdempotencyKey, None], &[IdempotencyKey, None]),
+            ("the same, and read as absent", read, &[], &[]),
+            ("refused", |claims| claims.refused(USER), &[], &[]),
+            ("refused in doubt", refused_in_doubt, &Offer::ALL, &Offer::ALL),
+            ("another body", |claims| claims.unfit(USER), &Offer::ALL, &Offer::ALL),
+        ];
+        for (known, tell, while_open, once_closed) in cases {
+            for (window, offers) in [(Window::Open, while_open), (Window::MayBeClosed, once_closed)] {
+                for offer in [PutById, IdempotencyKey, ReadBack, None] {
+                    let mut claims = Claims::default();
+                    tell(&mut claims);
+                    let may_be_parked = claims.given_up(USER).may_be_parked(offer, window);
+                    assert_eq!(may_be_parked, offers.contains(&offer), "{known}, {offer:?}, {window:?}");
+                }
+            }
+        }
     }
 
     #[test]

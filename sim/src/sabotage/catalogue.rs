@@ -40,6 +40,8 @@ pub enum Sabotage {
     RefusalIsTransient,
     GivesUpAtOnce,
     ParksEverything,
+    ParksInDoubt,
+    ParksAfterFailover,
     ReadsInsteadOfSending,
     SendsTwice,
     WaitsForUpstream,
@@ -118,7 +120,7 @@ use self::Sabotage as S;
 use super::Ground as G;
 
 #[rustfmt::skip]
-static CATALOGUE: [About; 47] = [
+static CATALOGUE: [About; 49] = [
     about(S::KeyPerAttempt, "key-per-attempt", G::Swarm, &["GRANT-1"],
         "a new idempotency key for each attempt"),
     about(S::KeyPerVersion, "key-per-version", G::Deploys, &["GRANT-1"],
@@ -187,6 +189,10 @@ static CATALOGUE: [About; 47] = [
         "a grant is rejected at its first failure"),
     about(S::ParksEverything, "parks-everything", G::Swarm, &["GRANT-3", "undelivered.users"],
         "every grant is parked unsent"),
+    about(S::ParksInDoubt, "parks-in-doubt", G::Swarm, &["GRANT-3"],
+        "what is in doubt is parked, although a repetition or a read would end the doubt"),
+    about(S::ParksAfterFailover, "parks-after-failover", G::Swarm, &["GRANT-3"],
+        "what the store has lost sight of is parked, although the service could be asked"),
     about(S::ReadsInsteadOfSending, "reads-instead-of-sending", G::Swarm, &["GRANT-3"],
         "the service is asked whether the grant exists, and never for it"),
     about(S::SendsTwice, "sends-twice", G::Swarm, &["GRANT-5", "GRANT-1"],

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hookproof_core::experiment::{Experiment, Spec, change};
+use hookproof_core::experiment::{Experiment, Exposed, Phase, Spec, change};
 
 use super::chance::{Chance, Stream};
 use super::draw::Frame;
@@ -44,7 +44,8 @@ pub(super) fn draw(frame: &Frame, faults: &[Fault], chance: Chance) -> Vec<Fault
     deploys
 }
 
-/// A ramp, a re-weighting, or both; nothing if the core refuses it.
+/// A ramp, a re-weighting, or both; one in four blocks who was exposed before, one in ten takes in nobody any more. Nothing if the
+/// core refuses it.
 fn changed(before: &Experiment, n: u32, stream: &mut Stream) -> Option<Experiment> {
     let mut spec: Spec = before.spec().clone();
     spec.lineage.get_or_insert_with(|| before.id().to_owned());
@@ -59,6 +60,13 @@ fn changed(before: &Experiment, n: u32, stream: &mut Stream) -> Option<Experimen
         for variant in &mut spec.variants {
             variant.weight = stream.count(1, 100);
         }
+    }
+    if stream.chance(25) {
+        spec.exposed = Exposed::Block;
+        spec.generation = spec.generation.saturating_add(1);
+    }
+    if stream.chance(10) {
+        spec.phase = Phase::Ended;
     }
     let after = Experiment::new(spec).ok()?;
     change::between(before, &after).ok()?;

@@ -168,7 +168,8 @@ pub(super) const KINDS: &[Kind] = &[
         name: "quota.outage",
         hazards: IN_DOUBT,
         draw: |frame, stream| {
-            let mode = stream.pick([OutageMode::Refused, OutageMode::Unavailable, OutageMode::Hang]);
+            let mode =
+                stream.pick([OutageMode::Refused, OutageMode::Unavailable, OutageMode::Hang, OutageMode::Unauthorised]);
             some(frame, stream, FaultKind::QuotaOutage { mode })
         },
     },

@@ -18,9 +18,11 @@ mod declare;
 mod deploy;
 mod draw;
 mod kinds;
+mod lull;
 mod surroundings;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use self::chance::Chance;
 use self::draw::Frame;
@@ -28,8 +30,9 @@ use crate::scenario::{Excuse, Expect, Fault, Scenario, Traffic};
 
 /// The scenario that a swarm makes of `base` under `seed`.
 ///
-/// It keeps the experiment, the quota, the users, the steady traffic, the storm and what is expected, but for expectations
-/// about a fault or spike of the base, since those are replaced. Everything else is drawn.
+/// It keeps the experiment, the quota (but for a hard limit), the users, the steady traffic, the storm (but that a lull lengthens it,
+/// with more users who come more rarely) and what is expected, but for expectations about a fault or spike of the base, since those
+/// are replaced. Everything else is drawn.
 pub fn vary(base: &Scenario, seed: u64) -> Scenario {
     let chance = Chance::new(seed);
     let mut scenario = Scenario { seed, ..base.clone() };
@@ -43,6 +46,7 @@ pub fn vary(base: &Scenario, seed: u64) -> Scenario {
     let bursts = burst::draw(&frame, &scenario, chance);
     scenario.faults.extend(bursts.faults);
     scenario.traffic.extend(bursts.spikes);
+    lull::draw(&mut scenario, chance);
     name_all(&mut scenario);
     declare::make_true(&mut scenario, chance);
     keep_expectations(&mut scenario, base);
@@ -71,11 +75,14 @@ fn keep_expectations(scenario: &mut Scenario, base: &Scenario) {
         base.traffic.iter().filter(|traffic| !traffic.kind.is_open()).map(|traffic| traffic.name.as_str()).collect();
     let is_kept = |expect: &Expect| expect.during.fault.is_none() && !gone.contains(expect.during.name.as_str());
     scenario.expects.retain(is_kept);
-    // The calm may have become longer, and with it the stretches that end with the run.
-    let (storm, old_end, end) = (base.duration, base.duration + base.calm, base.duration + scenario.calm);
-    for (_, to) in scenario.expects.iter_mut().flat_map(|expect| &mut expect.during.stretches) {
-        if *to == old_end && *to > storm {
-            *to = end;
+    // Storm and calm may have become longer; every other stretch lies within the base's storm.
+    let (storm, end) = (scenario.duration, scenario.duration + scenario.calm);
+    for during in scenario.expects.iter_mut().map(|expect| &mut expect.during) {
+        match during.name.as_str() {
+            "run" => during.stretches = vec![(Duration::ZERO, end)],
+            "storm" => during.stretches = vec![(Duration::ZERO, storm)],
+            "calm" => during.stretches = vec![(storm, end)],
+            _ => {}
         }
     }
 }

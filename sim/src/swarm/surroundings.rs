@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::chance::{Chance, Stream};
 use crate::scenario::{
-    Authority, Caller, Capability, Fleet, Hardened, Latency, Probability, Profile, Restart, RestartMode, Scenario,
-    StoreSettings, Upstream, UpstreamFacts,
+    Authority, Caller, Capability, Fleet, Hardened, Latency, Probability, Profile, Quota, Restart, RestartMode,
+    Scenario, StoreSettings, Upstream, UpstreamFacts,
 };
 
 /// Draws all of it. Bounds that depend on the faults are declared later.
@@ -15,13 +15,30 @@ pub(super) fn draw(scenario: &mut Scenario, chance: Chance) {
     scenario.fleet = fleet(&mut chance.of("fleet"), scenario.duration);
     scenario.caller = caller(&mut chance.of("caller"));
     scenario.hardened = hardened(&mut chance.of("hardened"));
+    scenario.quota.hard_limit = hard_limit(scenario, &mut chance.of("hard limit"));
+}
+
+/// In one seed of eight the service refuses some grants for good, or all of them; a limit that leaves room for the largest refuses
+/// nobody who is granted once.
+fn hard_limit(scenario: &Scenario, stream: &mut Stream) -> Option<u32> {
+    let Quota { base, hard_limit, .. } = scenario.quota;
+    let largest = scenario.experiment.largest_grant();
+    if hard_limit.is_some() || largest == 0 || !stream.chance(12) {
+        return hard_limit;
+    }
+    Some(base.saturating_add(stream.count(0, largest - 1)))
 }
 
 fn upstream(stream: &mut Stream) -> Upstream {
     let capability = stream.pick(Capability::ALL);
     let profiles = [Profile::Strict, Profile::StripeV1, Profile::Only2xxCached, Profile::NoBodyCompare];
     let mean = stream.ms(1, 60);
-    let service_time = if stream.chance(50) { Latency::Constant(mean) } else { Latency::Exponential { mean } };
+    let service_time = match stream.between(0, 2) {
+        0 => Latency::Constant(mean),
+        1 => Latency::Exponential { mean },
+        // A longer tail would make lifetimes that no key outlasts: `declare` allows for the longest draw of all.
+        _ => Latency::Lognormal { p50: mean, p99: mean * stream.count(2, 3) },
+    };
     let profile = stream.pick(profiles);
     // A stored 500 is repeated, and asked for, while its key lives: a day of that would make a long run and show nothing more.
     let longest_ttl = if profile == Profile::StripeV1 { 3_600 } else { 86_400 };

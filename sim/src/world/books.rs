@@ -129,12 +129,26 @@ impl World<'_> {
             delivery.lease,
             ORPHAN_GRACE,
             self.asked_to_wait(),
+            self.proof_takes(),
             self.capped_for(),
             limit_grows,
             worked_off,
         ]
         .into_iter()
         .fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// For how long nothing is sent after a failover: where everything is in doubt and the service can be read, until a read that
+    /// finds nothing is proof.
+    fn proof_takes(&self) -> Duration {
+        let believed = self.scenario.upstream.believed;
+        let waits = match believed.capability {
+            Capability::ReadBack => self.recorder.has(Reached::Failovers),
+            Capability::PutById | Capability::IdempotencyKey | Capability::None => false,
+        };
+        let error = self.scenario.store.clock_error.saturating_mul(2);
+        let until_shown = [self.judging.delivery.lease, believed.request_lifetime, error, believed.read_back_lag];
+        if waits { until_shown.into_iter().fold(Duration::ZERO, Duration::saturating_add) } else { Duration::ZERO }
     }
 
     /// For how long the cap on effects may hold everything back: to the end of a minute. It can have been reached only if the

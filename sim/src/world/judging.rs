@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use hookproof_core::classify::{Action, AnswerClass, Applied, Doubt, RetryCause, classify, classify_read};
 use hookproof_core::delivery::config::DeliveryConfig;
+use hookproof_core::promise::Offer;
 use hookproof_core::store::{Committed, GrantState, Image};
-use hookproof_core::time::Instant;
-use hookproof_core::upstream::{Answer, Ask};
+use hookproof_core::time::{Instant, WallTime, nanos};
+use hookproof_core::upstream::{Answer, Ask, Capability};
 
 use super::World;
 use crate::metrics::reached::Reached;
 use crate::oracle::Rule;
 use crate::oracle::budget::{Bucket, Postponed};
-use crate::oracle::claims::{Claimed, Claims, Cover, Holder, Takeover, is_within_window};
-use crate::scenario::{Capability, FaultKind, Scenario, Target, Targets};
+use crate::oracle::claims::{Claimed, Claims, Cover, Holder, Known, Takeover, Window, is_within_window};
+use crate::scenario::{Fault, FaultKind, Scenario, Target, Targets};
 use crate::store::Sender;
 use crate::subject::{self, Output};
 
@@ -36,8 +37,10 @@ pub(super) struct Judging {
     window: Option<(Duration, Duration)>,
     /// Whether a request in doubt may be sent again at all.
     resends: Resends,
-    /// The longest that a visit waits for the store.
+    /// The longest that a visit waits for the store, by its instance's clock.
     patience: Duration,
+    /// Which process recorded the first exposure of all.
+    first_recorder: Option<Holder>,
     /// Whether the store's clock stays within its declared error, so that what rests on it can be held to it.
     pub store_clock_is_honest: bool,
     /// Until then a claim may be lost that its holder believes in.
@@ -62,13 +65,14 @@ impl Judging {
         let config = scenario.hook_config();
         let truth = scenario.upstream.truth;
         let (resends, window) = match truth.capability {
-            Capability::PutById => (Resends::Always, None),
-            Capability::IdempotencyKey => (Resends::Within, Some((truth.key_ttl, truth.request_lifetime))),
-            Capability::ReadBack | Capability::None => (Resends::Never, None),
+            Offer::PutById => (Resends::Always, None),
+            Offer::IdempotencyKey => (Resends::Within, Some((truth.key_ttl, truth.request_lifetime))),
+            Offer::ReadBack | Offer::None => (Resends::Never, None),
         };
         Self {
             batch_max: config.committer.batch_max,
-            patience: slowed(config.committer.patience, scenario) + SLACK,
+            patience: config.committer.patience,
+            first_recorder: None,
             delivery: config.delivery,
             claims: Claims::default(),
             postponed: Postponed::default(),
@@ -86,26 +90,39 @@ impl Judging {
     }
 }
 
-/// A time that an instance measures, in true time: its clock may be slow.
-fn slowed(duration: Duration, scenario: &Scenario) -> Duration {
-    let slow = scenario.faults.iter().filter_map(|fault| {
-        if let FaultKind::ClockDrift { ppm } = fault.kind {
-            Some(u64::from((-ppm).clamp(0, 999_999).unsigned_abs()))
-        } else {
-            None
-        }
-    });
-    let ppm: u64 = slow.sum::<u64>().min(999_999);
-    Duration::from_nanos(hookproof_core::time::nanos(duration).saturating_mul(1_000_000) / (1_000_000 - ppm))
+/// A time that an instance measures between `from` and `to`, in true time: as slow as faults may make its clock at any moment of
+/// that. Those that are on at once add up.
+fn slowed(duration: Duration, scenario: &Scenario, instance: u16, from: Instant, to: Instant) -> Duration {
+    let from = from.since(Instant::ORIGIN);
+    let slow: Vec<(Duration, Duration, u64)> = (scenario.faults.iter())
+        .filter_map(|fault| Some((fault, slow_ppm(fault, instance)?)))
+        .flat_map(|(fault, ppm)| fault.starts(scenario.duration).map(move |at| (at, at + fault.length, ppm)))
+        .filter(|(start, end, _)| *end > from && *start <= to.since(Instant::ORIGIN))
+        .collect();
+    let at_once = |moment: Duration| -> u64 {
+        slow.iter().filter(|(start, end, _)| *start <= moment && moment < *end).map(|(_, _, ppm)| ppm).sum()
+    };
+    let slowest = slow.iter().map(|(start, _, _)| at_once((*start).max(from))).max().unwrap_or_default();
+    Duration::from_nanos(nanos(duration).saturating_mul(1_000_000) / (1_000_000 - slowest.min(999_999)))
 }
 
-/// The most by which faults can put the store's clock wrong.
+/// By how many parts per million a fault slows an instance's clock down, if it does.
+fn slow_ppm(fault: &Fault, instance: u16) -> Option<u64> {
+    let is_aimed = match &fault.on {
+        Targets::All => true,
+        Targets::Only(targets) => targets.contains(&Target::Instance(instance)),
+    };
+    let FaultKind::ClockDrift { ppm } = fault.kind else { return None };
+    (is_aimed && ppm < 0).then(|| ppm.unsigned_abs().into())
+}
+
+/// The most by which faults can put the store's clock wrong. A fault that names no target is about the instances.
 fn store_error(scenario: &Scenario) -> Duration {
     let of_store = scenario.faults.iter().filter(|fault| match &fault.on {
-        Targets::All => true,
+        Targets::All => false,
         Targets::Only(targets) => targets.contains(&Target::Store),
     });
-    let swing = |fault: &crate::scenario::Fault| {
+    let swing = |fault: &Fault| {
         let times = u32::try_from(fault.starts(scenario.duration).count()).unwrap_or(u32::MAX);
         #[expect(clippy::wildcard_enum_match_arm, reason = "only clocks err")]
         match fault.kind {
@@ -163,11 +180,14 @@ impl World<'_> {
 
     /// `PATH-1`: a visit whose process ran all the while waits no longer than the store's patience.
     pub(super) fn judge_wait(&mut self, now: Instant, instance: u16, began_at: Instant, user: u32) {
-        let wait = now.since(began_at);
-        if wait <= self.judging.patience || !self.keeps_store() || self.stood_still(instance, began_at) {
+        let (wait, patience) = (now.since(began_at), self.judging.patience);
+        if wait <= patience + SLACK || !self.keeps_store() || self.stood_still(instance, began_at) {
             return;
         }
-        let bound = self.judging.patience;
+        let bound = slowed(patience, self.scenario, instance, began_at, now) + SLACK;
+        if wait <= bound {
+            return;
+        }
         self.oracles.check(Rule::Path1, now, Some(user), false, || {
             format!("a visit waited {} ms, at most {} ms were needed", wait.as_millis(), bound.as_millis())
         });
@@ -199,11 +219,13 @@ impl World<'_> {
         self.recorder.reach(Reached::SendsInDoubt);
         let Judging { window, resends, .. } = self.judging;
         let holds = match resends {
-            Resends::Always => true,
+            // No window forbids it.
+            Resends::Always => return,
             // Nobody at the border saw the attempt: the store forgot it, or its process died before it was sent.
             Resends::Within | Resends::Never if first_sent_at == Instant::MAX => return,
             Resends::Within | Resends::Never => is_within_window(now, first_sent_at, window),
         };
+        self.recorder.reach(Reached::WindowedSends);
         self.oracles.check(Rule::Grant4, now, Some(user), holds, || {
             let age = now.since(first_sent_at).as_millis();
             format!("sent again {age} ms after an attempt that may have been applied: it could execute unknown")
@@ -251,12 +273,18 @@ impl World<'_> {
             Ask::Apply => {
                 let applied = classify(self.believed, class, Doubt::Clear).applied;
                 let is_odd = class == AnswerClass::KeyMismatch;
+                if is_odd {
+                    self.judging.claims.unfit(user);
+                }
                 (applied == Applied::Yes, applied == Applied::Maybe || is_odd)
             }
             Ask::Read => {
                 let read = classify_read(class);
                 if class == AnswerClass::NotFound {
                     self.judging.claims.cleared(user);
+                }
+                if matches!(read.action, Action::Park(_)) {
+                    self.judging.claims.unfit(user);
                 }
                 (read.applied == Applied::Yes, false)
             }
@@ -323,7 +351,11 @@ impl World<'_> {
                     until: now + grant.lease_until.since(grant.claimed_at),
                     is_first,
                     is_delivered: !is_first && self.store.images().any(is_delivered),
-                    is_in_doubt: grant.doubt == Doubt::InDoubt,
+                    doubt: match grant.doubt {
+                        Doubt::Clear => Known::Clear,
+                        Doubt::InDoubt if grant.first_sent_at == WallTime::UNIX_EPOCH => Known::InDoubtUndated,
+                        Doubt::InDoubt => Known::InDoubt,
+                    },
                     clock_error: self.scenario.store.clock_error.saturating_mul(2),
                 };
                 if let Some(Takeover { is_lapsed, is_another }) = self.judging.claims.claimed(now, user, claimed) {
@@ -347,10 +379,13 @@ impl World<'_> {
                 }
             }
             GrantState::Parked => {
-                let was_in_doubt =
-                    self.judging.claims.given_up(user).was_in_doubt || self.recorder.has(Reached::Failovers);
-                self.oracles.check(Rule::Grant3, now, Some(user), was_in_doubt, || {
-                    "parked, and no attempt can have been applied".into()
+                let known = self.judging.claims.given_up(user);
+                let holds = known.may_be_parked(Offer::of(self.believed), self.window_of(now, user));
+                self.oracles.check(Rule::Grant3, now, Some(user), holds, || match known.doubt {
+                    Known::Clear => "parked, and no attempt can have been applied".into(),
+                    Known::InDoubt | Known::InDoubtUndated => {
+                        "parked, and the service could still have told whether an attempt was applied".into()
+                    }
                 });
             }
             GrantState::Rejected => {
@@ -360,6 +395,24 @@ impl World<'_> {
                 });
             }
             GrantState::Pending | GrantState::Claimed => {}
+        }
+    }
+
+    /// Whether the window of a grant's key may have closed at `now`. It cannot have begun before the exposure, and whoever finds it
+    /// closed does so under a lease that holds.
+    fn window_of(&self, now: Instant, user: u32) -> Window {
+        let Capability::IdempotencyKey { ttl } = self.believed else { return Window::MayBeClosed };
+        let delivery = &self.judging.delivery;
+        let error = self.scenario.store.clock_error.saturating_mul(2);
+        let last_sending = now + delivery.lease + delivery.upstream.request_lifetime + error + SLACK;
+        let is_open = last_sending < self.recorder.user(user).first_exposed_at + ttl;
+        if is_open && self.judging.store_clock_is_honest { Window::Open } else { Window::MayBeClosed }
+    }
+
+    /// A process has recorded a first exposure.
+    pub(super) fn note_recorded(&mut self, recorder: Holder) {
+        if *self.judging.first_recorder.get_or_insert(recorder) != recorder {
+            self.recorder.reach(Reached::RecordedElsewhere);
         }
     }
 
@@ -389,4 +442,92 @@ pub(super) struct Attempt {
     pub ask: Ask,
     pub user: u32,
     pub sent_at: Instant,
+}
+
+#[cfg(test)]
+mod tests {
+    use hookproof_core::protection::Protections;
+
+    use super::*;
+    use crate::outcome::Invariant;
+    use crate::scenario::{HookKind, Span, decode};
+    use crate::world::{Recording, Setting};
+
+    /// Patience is a second. The clock of app-1 loses a half of each second in [10 s, 20 s), another three tenths in [15 s, 25 s), and
+    /// is fast in [40 s, 50 s); that of app-2 loses nine tenths in [30 s, 40 s).
+    const DRIFTS: &str = r#"
+schema = 1
+title = "Slow clocks"
+duration = "60s"
+users = { population = 1, visits = { mean = 1, per = "1m" } }
+fleet = { instances = 2 }
+hardened = { store-patience = "1s" }
+[experiment]
+id = "e"
+variant = [{ name = "a", weight = 1 }, { name = "b", weight = 1, grant = 1 }]
+[[fault]]
+kind = "clock.drift"
+ppm = -500_000
+at = "10s"
+for = "10s"
+on = ["app-1"]
+[[fault]]
+kind = "clock.drift"
+ppm = -300_000
+at = "15s"
+for = "10s"
+on = ["app-1"]
+[[fault]]
+kind = "clock.drift"
+ppm = 400_000
+at = "40s"
+for = "10s"
+on = ["app-1"]
+[[fault]]
+kind = "clock.drift"
+ppm = -900_000
+at = "30s"
+for = "10s"
+on = ["app-2"]
+"#;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(ms * 1_000_000)
+    }
+
+    /// `PATH-1` of one visit that began at `from` with an instance, and was answered at `to`.
+    fn judged(instance: u16, from: u64, to: u64) -> Invariant {
+        let scenario = decode("drifts", "drifts.toml", DRIFTS.as_bytes()).expect("the scenario is valid");
+        let setting = Setting {
+            hook: HookKind::Hardened,
+            protections: Protections::ALL,
+            sabotage: None,
+            recording: Recording::Off,
+            seed: 1,
+        };
+        let span = Span { name: "run".into(), stretches: vec![(Duration::ZERO, scenario.duration)], fault: None };
+        let mut world = World::new(&scenario, setting, vec![span]);
+        world.judge_wait(at(to), instance, at(from), 0);
+        world.oracles.findings().into_iter().find(|rule| rule.id == "PATH-1").expect("a named invariant")
+    }
+
+    #[test]
+    fn a_visit_may_wait_as_much_longer_as_its_own_instances_clock_is_slow_at_that_moment() {
+        // (instance, began, the longest wait that is permitted), in milliseconds; 10 are slack.
+        let cases = [
+            (0, 1_000, 1_010),
+            (0, 11_000, 2_010),
+            (0, 9_500, 2_010),
+            (0, 16_000, 5_010),
+            (0, 20_000, 1_438),
+            (0, 31_000, 1_010),
+            (0, 41_000, 1_010),
+            (1, 11_000, 1_010),
+            (1, 31_000, 10_010),
+        ];
+        for (instance, from, longest) in cases {
+            let violations = |wait: u64| judged(instance, from, from + wait).violations;
+            assert_eq!((violations(longest), violations(longest + 1)), (0, 1), "app-{} at {from} ms", instance + 1);
+        }
+    }
 }

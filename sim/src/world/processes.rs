@@ -423,6 +423,7 @@ impl World<'_> {
                 Fact::Exposed { user, variant } => {
                     self.recorder.user_mut(user).clear(User::FORGOTTEN);
                     self.expose(now, Place::Store, user, number_of(variant), version);
+                    self.note_recorded((instance, process));
                     self.judge_assignment(now, version, user, number_of(variant));
                 }
                 Fact::Settled { user, state } => self.on_settled(now, user, state),

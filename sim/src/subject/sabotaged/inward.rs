@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hookproof_core::classify::AnswerClass;
-use hookproof_core::store::{Committed, Reply};
+use hookproof_core::store::{ClaimedGrant, Committed, Reply};
+use hookproof_core::time::WallTime;
 use hookproof_core::upstream::{Answer, Body, NotSent};
 
 use super::super::{Clocks, Input, Output};
@@ -82,7 +83,7 @@ impl Sabotaged {
     }
 
     /// What is made of the store's reply.
-    fn replied(&self, clocks: Clocks, mut reply: Reply) -> Reply {
+    fn replied(&mut self, clocks: Clocks, mut reply: Reply) -> Reply {
         let Reply::Committed { at, results, .. } = &mut reply else { return reply };
         if self.is(Sabotage::LeaseByWallClock) {
             *at = clocks.wall;
@@ -91,6 +92,10 @@ impl Sabotaged {
             let Committed::Claimed { grants, .. } = result else { continue };
             if self.is(Sabotage::ForgetsAfterRestart) {
                 grants.retain(|grant| u32::try_from(grant.user.0).is_ok_and(|user| self.met.contains(&user)));
+            }
+            if self.is(Sabotage::ParksAfterFailover) {
+                let is_lost = |grant: &&ClaimedGrant| grant.first_sent_at == WallTime::UNIX_EPOCH;
+                self.met.extend(grants.iter().filter(is_lost).filter_map(|grant| u32::try_from(grant.user.0).ok()));
             }
             if self.is(Sabotage::LeaseTooShort) {
                 for grant in grants {

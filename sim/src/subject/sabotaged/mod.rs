@@ -227,6 +227,8 @@ pub fn configure(sabotage: Sabotage, instances: u16, config: &mut HookConfig) {
         | Sabotage::RefusalIsTransient
         | Sabotage::GivesUpAtOnce
         | Sabotage::ParksEverything
+        | Sabotage::ParksInDoubt
+        | Sabotage::ParksAfterFailover
         | Sabotage::ReadsInsteadOfSending
         | Sabotage::SendsTwice
         | Sabotage::WaitsForUpstream

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hookproof_core::assignment::Weights;
+use hookproof_core::classify::{Doubt, ParkReason};
 use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::GrantId;
 use hookproof_core::store::{Admit, Command, Fence, GrantIntent, Settle, Settlement};
@@ -72,7 +73,8 @@ impl Sabotaged {
     }
 
     fn on_call(&mut self, call: Call, outputs: &mut Vec<Output>) {
-        if self.is(Sabotage::ParksEverything) {
+        let is_lost = self.is(Sabotage::ParksAfterFailover) && self.met.contains(&call.user);
+        if is_lost || self.is(Sabotage::ParksEverything) {
             let mismatch = Answer::Status { code: 422, body: Body::WellFormed, retry_after: None };
             return self.make_up(call.token, mismatch);
         }
@@ -183,6 +185,9 @@ impl Sabotaged {
             (Sabotage::LosesReceipts, Settlement::Delivered) if self.receipts.is_multiple_of(2) => {
                 settle.fence = Fence { claim: 0, ..settle.fence };
                 settle.settlement = Settlement::Released { after: Duration::ZERO };
+            }
+            (Sabotage::ParksInDoubt, Settlement::Again { doubt: Doubt::InDoubt, .. }) => {
+                settle.settlement = Settlement::Parked { reason: ParkReason::NotRepeatable, answer: None };
             }
             (Sabotage::GivesUpAtOnce, Settlement::Again { .. } | Settlement::Unsent { .. }) => {
                 settle.settlement = Settlement::Rejected;
