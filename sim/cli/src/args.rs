@@ -179,6 +179,9 @@ pub(crate) struct TraceArgs {
     /// Run with this seed instead of the file's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..SEEDS))]
     pub(crate) seed: Option<u64>,
+    /// Let the seed draw faults, fleet, callers, store and quota service, as `sweep --swarm` does
+    #[arg(long)]
+    pub(crate) swarm: bool,
     /// How to print it; json is the run record with the stories in it
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) format: TraceFormat,

@@ -3,6 +3,7 @@
 use hookproof_reports::{Run, Why, render_json, render_stories};
 use hookproof_sim::outcome::Outcome;
 use hookproof_sim::scenario::Scenario;
+use hookproof_sim::swarm::vary;
 use hookproof_sim::users;
 
 use crate::args::{TraceArgs, TraceFormat};
@@ -19,10 +20,11 @@ pub(crate) fn trace(args: &TraceArgs, terminal: &Terminal) -> Result<Exit, Failu
     let [file] = files.as_slice() else {
         return Err(Failure::bad_input(format!("{}: a trace is of one scenario; name its file", args.path.display())));
     };
-    let scenario = &file.scenario;
+    let seed = args.seed.unwrap_or(file.scenario.seed);
+    let drawn = if args.swarm { Some(vary(&file.scenario, seed)) } else { None };
+    let scenario = drawn.as_ref().unwrap_or(&file.scenario);
     check_user(args, scenario)?;
     let hooks = if args.hooks.is_empty() { &scenario.hooks } else { &args.hooks };
-    let seed = args.seed.unwrap_or(scenario.seed);
     let mut runs = Vec::new();
     for hook in hooks {
         terminal.say(&format!("{}: seed {seed}, {}", file.path, hook.name()));

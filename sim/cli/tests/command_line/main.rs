@@ -13,3 +13,4 @@ mod output;
 mod promise;
 mod schema;
 mod sweep;
+mod trace;
