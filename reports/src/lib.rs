@@ -1,12 +1,14 @@
 //! The versioned run record of Hookproof and its renderings.
 //!
 //! [`RunRecord`] is what a run leaves behind: everything a reader, a script or a later version needs to judge it again.
-//! [`render_json`] and [`parse`] store and restore it, [`render_table`] shows it on a terminal. A [`SweepRecord`] is what many
+//! [`render_json`] and [`parse`] store and restore it, [`render_table`] shows it on a terminal, [`render_html`] as a page. A [`SweepRecord`] is what many
 //! seeds leave behind together; parts of it merge to the byte. An [`Explanation`] is what a scenario says before it is run. Nothing here knows a
 //! clock, a file system or the simulator: the command line maps an outcome to a record, and a record to bytes is a pure
 //! function, so that equal runs give equal bytes.
 
+mod chart;
 mod explanation;
+mod html;
 mod json;
 mod layout;
 mod length;
@@ -18,6 +20,7 @@ mod table;
 mod timeline;
 
 pub use explanation::{Explanation, Promise, Section, render_explanation, render_explanations_json};
+pub use html::{HtmlOptions, defined_metrics, render_html};
 pub use json::{ParseError, parse, parse_sweep, render_json, render_sweep_json};
 pub use length::{InvalidLength, Length};
 pub use number::Number;

@@ -20,7 +20,7 @@ const CALM_COLUMNS: usize = 8;
 const TICK_COLUMNS: usize = 10;
 
 /// Steps of the axis in milliseconds, up to years.
-const STEPS_MS: [u64; 35] = [
+pub(crate) const STEPS_MS: [u64; 35] = [
     1,
     2,
     5,

@@ -68,11 +68,13 @@ pub(crate) struct Row<'a> {
 }
 
 impl Block<'_> {
-    fn verdict(&self) -> Verdict {
+    /// The worst of its rows.
+    pub(crate) fn verdict(&self) -> Verdict {
         self.rows.iter().map(Row::verdict).min().unwrap_or(Verdict::Pass)
     }
 
-    fn seeds(&self) -> String {
+    /// "seed 7" or "20 seeds, 1 to 20".
+    pub(crate) fn seeds(&self) -> String {
         let seeds = || self.rows.iter().flat_map(|row| row.runs.iter().map(|run| run.seed));
         match (seeds().min(), seeds().max()) {
             (Some(low), Some(high)) if low < high => {
@@ -94,7 +96,7 @@ impl Row<'_> {
 
 /// Groups neighbouring runs of the same scenario. A hook and seed that come again begin another block: that is a second
 /// file with the same content.
-fn blocks(record: &RunRecord) -> Vec<Block<'_>> {
+pub(crate) fn blocks(record: &RunRecord) -> Vec<Block<'_>> {
     let mut blocks: Vec<Block<'_>> = Vec::new();
     for run in &record.runs {
         let again = |row: &Row<'_>| row.runs.iter().any(|other| (&other.hook, other.seed) == (&run.hook, run.seed));
