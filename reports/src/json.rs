@@ -54,7 +54,8 @@ fn feed(hasher: &mut Sha256, value: &Value) {
     }
 }
 
-fn laid_out(record: &impl Serialize) -> String {
+/// As JSON in the layout of records.
+pub(crate) fn laid_out(record: &impl Serialize) -> String {
     let mut bytes = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Layout::default());
     record.serialize(&mut serializer).expect("a record has text keys and finite numbers, and memory takes every byte");

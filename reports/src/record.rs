@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::length::Length;
@@ -14,7 +15,7 @@ use crate::number::Number;
 pub const SCHEMA: &str = "hookproof.run/1";
 
 /// What one command ran.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRecord {
     /// [`SCHEMA`].
     pub schema: String,
@@ -27,7 +28,7 @@ pub struct RunRecord {
 }
 
 /// The program that wrote a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tool {
     /// `hookproof`.
     pub name: String,
@@ -36,7 +37,7 @@ pub struct Tool {
 }
 
 /// Whose time the runs lived in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClockKind {
     /// Simulated: a figure in it is a function of scenario and seed.
@@ -46,7 +47,7 @@ pub enum ClockKind {
 }
 
 /// One hook in one scenario with one seed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Run {
     /// The scenario.
@@ -108,7 +109,7 @@ pub struct Run {
 }
 
 /// Which scenario a run belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioId {
     /// The file's name without folder and ending.
     pub name: String,
@@ -119,7 +120,7 @@ pub struct ScenarioId {
 }
 
 /// Whether a hook's invariants are enforced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Enforced.
@@ -129,7 +130,7 @@ pub enum Role {
 }
 
 /// What was found; the worst comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Something does not hold.
@@ -141,7 +142,7 @@ pub enum Verdict {
 }
 
 /// One judged expectation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Expectation {
     /// The metric.
     pub metric: String,
@@ -163,7 +164,7 @@ pub struct Expectation {
 }
 
 /// What a metric must be, as `{"at-most": 1}`; `between` has both ends, included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Limit {
     /// Not above it.
@@ -177,7 +178,7 @@ pub enum Limit {
 }
 
 /// One named invariant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Invariant {
     /// Its name, such as `GRANT-1`.
     pub id: String,
@@ -194,7 +195,7 @@ pub struct Invariant {
 }
 
 /// Where an invariant was first violated.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Violation {
     /// Time since the run's origin.
     pub at: Length,
@@ -205,7 +206,7 @@ pub struct Violation {
 }
 
 /// What a fault could touch and did touch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Fault {
     /// Its name.
     pub name: String,
@@ -225,7 +226,7 @@ pub struct Fault {
 }
 
 /// How a run's time is divided.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Phases {
     /// Length of the storm, from the run's origin.
     pub storm: Length,
@@ -234,7 +235,7 @@ pub struct Phases {
 }
 
 /// Something of the scenario that lasts, as it lay in time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LaneOfRun {
     /// Its name.
     pub name: String,
@@ -245,7 +246,7 @@ pub struct LaneOfRun {
 }
 
 /// Counts and levels over time, in bins of equal width from the run's origin.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
     /// Width of a bin.
     pub bin: Length,
@@ -258,7 +259,7 @@ pub struct Series {
 
 /// The least and the greatest that something was in each bin, one that lasted a nanosecond included; `null` where it was not
 /// at all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Level {
     /// One for each bin.
     pub least: Vec<Option<i64>>,
@@ -267,7 +268,7 @@ pub struct Level {
 }
 
 /// One restart: starts of instances at most 10 s apart, or a whole roll-out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Restart {
     /// Its first start, since the run's origin.
     pub at: Length,
@@ -280,7 +281,7 @@ pub struct Restart {
 }
 
 /// So many users hold so many effects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GrantsPerUser {
     /// Effects.
     pub effects: u32,
@@ -289,7 +290,7 @@ pub struct GrantsPerUser {
 }
 
 /// What happened to one user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Story {
     /// The user.
@@ -309,7 +310,7 @@ pub struct Story {
 }
 
 /// Why a story is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// An invariant was first violated by what happened to this user.
@@ -321,7 +322,7 @@ pub enum Why {
 }
 
 /// One step of a story.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// True time since the run's origin.
     pub at: Length,
@@ -341,14 +342,14 @@ pub struct Step {
 }
 
 /// Visit latency in the run's own time.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Ascending.
     pub quantiles: Vec<Quantile>,
 }
 
 /// One quantile of a distribution of latencies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Quantile {
     /// Which one, in parts per million: 990000 is the 99th percentile.
@@ -358,7 +359,7 @@ pub struct Quantile {
 }
 
 /// A user who holds more than intended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorstUser {
     /// The user.
     pub user: String,
@@ -372,7 +373,7 @@ pub struct WorstUser {
 
 /// A grant that can be neither sent nor proved: what is known of it, and what a human should look up. Times are UTC by the
 /// store's clock.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ParkedGrant {
     /// The user.

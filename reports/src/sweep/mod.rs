@@ -14,7 +14,7 @@ mod consistency;
 mod distribution;
 mod merge;
 mod record;
-mod section;
+pub(crate) mod section;
 mod shard;
 mod summary;
 mod tally;

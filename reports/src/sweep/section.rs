@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::markdown::text::{command, escaped};
 use crate::record::Verdict;
 use crate::table::text::{clean, judgement, left, paragraph, right, truncated, width, word};
 use crate::table::{Palette, Style, WIDTH};
@@ -126,7 +127,7 @@ pub(crate) fn markdown(sections: &[Section]) -> String {
             Section::Title(title) => writeln!(out, "## {}", escaped(title)),
             Section::Line(None, text) => writeln!(out, "{}", escaped(text)),
             Section::Line(Some(verdict), text) => writeln!(out, "**{}** {}", word(*verdict), escaped(text)),
-            Section::Command(command) => writeln!(out, "```sh\n{}\n```", clean(command)),
+            Section::Command(line) => write!(out, "{}", command(&clean(line))),
             Section::Table(table) => {
                 table.markdown(&mut out);
                 Ok(())
@@ -145,18 +146,6 @@ fn belongs(before: &Section, section: &Section) -> bool {
     )
 }
 
-/// The text without what steers a terminal or Markdown.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for character in clean(text).chars() {
-        if matches!(character, '\\' | '`' | '*' | '_' | '<' | '|' | '[' | '#') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,7 +160,7 @@ mod tests {
                 rows: vec![Row { verdict: None, cells: vec!["a|b".to_owned(), "1".to_owned()] }],
             }),
         ];
-        let expected = "## a \\| b\n\n**PASS** \\<b>\\*no\\* \n\n| x | n |\n| --- | --: |\n| a\\|b | 1 |\n";
+        let expected = "## a \\| b\n\n**PASS** \\<b\\>\\*no\\* \n\n| x | n |\n| --- | --: |\n| a\\|b | 1 |\n";
         assert_eq!(markdown(&sections), expected);
     }
 }

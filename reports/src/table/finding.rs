@@ -12,8 +12,7 @@ const RUN: &str = "run";
 
 /// Writes all findings of a block.
 pub(crate) fn render(out: &mut String, block: &Block<'_>, options: &TableOptions) {
-    let fallback = format!("{}.toml", block.scenario.name);
-    let path = options.paths.get(&block.scenario.digest).unwrap_or(&fallback);
+    let path = &super::path_of(&options.paths, block.scenario);
     for row in &block.rows {
         let lines = findings(row, path);
         if !lines.is_empty() {
@@ -38,12 +37,13 @@ pub(crate) fn render(out: &mut String, block: &Block<'_>, options: &TableOptions
 }
 
 /// One finding.
-struct Line {
-    verdict: Verdict,
-    text: String,
+pub(crate) struct Line {
+    pub(crate) verdict: Verdict,
+    pub(crate) text: String,
 }
 
-fn findings(row: &Row<'_>, path: &str) -> Vec<Line> {
+/// All that does not hold for a hook, the worst first; `path` is the scenario file's.
+pub(crate) fn findings(row: &Row<'_>, path: &str) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     lines.extend(note(row));
     lines.extend(expectations(row, path));
@@ -70,9 +70,27 @@ fn seed_list(seeds: &[u64]) -> String {
     format!("seed{} {}{more}", if seeds.len() == 1 { "" } else { "s" }, listed.join(", "))
 }
 
-/// The runs in which the `n`-th entry of a list has this verdict, and the entry of the first of them. All runs of a row
-/// come from one file, so their lists run in parallel.
 fn expectations<'a>(row: &'a Row<'a>, path: &'a str) -> impl Iterator<Item = Line> + 'a {
+    missed(row).map(move |missed| {
+        let Missed { verdict, run, expectation, seeds } = missed;
+        Line { verdict, text: format!("{}: {}{seeds}", run.hook, sentence(expectation, path)) }
+    })
+}
+
+/// An expectation that does not hold in all of a hook's seeds.
+pub(crate) struct Missed<'a> {
+    pub(crate) verdict: Verdict,
+    /// The first run with this verdict.
+    pub(crate) run: &'a Run,
+    /// In that run.
+    pub(crate) expectation: &'a Expectation,
+    /// In how many seeds, to be put behind a sentence.
+    pub(crate) seeds: String,
+}
+
+/// The expectations that do not hold, in the file's order. All runs of a row come from one file, so that their lists run in
+/// parallel.
+pub(crate) fn missed<'a>(row: &'a Row<'a>) -> impl Iterator<Item = Missed<'a>> {
     (0..row.first.expectations.len()).filter_map(move |index| {
         let all = || row.runs.iter().filter_map(move |run| Some((*run, run.expectations.get(index)?)));
         let verdict = all().map(|(_, expectation)| expectation.verdict).min()?;
@@ -80,14 +98,14 @@ fn expectations<'a>(row: &'a Row<'a>, path: &'a str) -> impl Iterator<Item = Lin
             return None;
         }
         let mut bad = all().filter(|(_, expectation)| expectation.verdict == verdict);
-        let (run, first) = bad.next()?;
+        let (run, expectation) = bad.next()?;
         let seeds = share(row, run, 1 + bad.count());
-        Some(Line { verdict, text: format!("{}: {}{seeds}", run.hook, sentence(first, path)) })
+        Some(Missed { verdict, run, expectation, seeds })
     })
 }
 
 /// What the first run that has a note says of itself.
-fn note(row: &Row<'_>) -> Option<Line> {
+pub(crate) fn note(row: &Row<'_>) -> Option<Line> {
     let mut noted = row.runs.iter().filter(|run| !run.note.is_empty());
     let run = noted.next()?;
     let text = format!("{}: {}{}", run.hook, run.note, share(row, run, 1 + noted.count()));
@@ -113,7 +131,7 @@ pub(crate) fn sentence(expectation: &Expectation, path: &str) -> String {
     format!("{}{during} {value}, must be {limit}{note} ({path}:{})", expectation.metric, expectation.line)
 }
 
-fn limit(limit: Limit) -> String {
+pub(crate) fn limit(limit: Limit) -> String {
     match limit {
         Limit::AtMost(most) => format!("at most {most}"),
         Limit::AtLeast(least) => format!("at least {least}"),
@@ -135,26 +153,46 @@ fn shown(expectation: &Expectation, number: Number) -> String {
 }
 
 fn invariants<'a>(row: &'a Row<'a>) -> impl Iterator<Item = Line> + 'a {
-    (0..row.first.invariants.len()).flat_map(move |index| {
-        let all = || row.runs.iter().filter_map(move |run| Some((*run, run.invariants.get(index)?)));
-        let mut lines = Vec::new();
-        let mut violated = all().filter(|(_, invariant)| invariant.violations > 0);
-        if let Some((run, invariant)) = violated.next() {
-            let seeds = share(row, run, 1 + violated.count());
-            lines.push(Line {
-                verdict: Verdict::Violated,
-                text: format!("{}: {}{seeds}", run.hook, violation(invariant)),
-            });
-        }
-        let mut open = all().filter(|(_, invariant)| invariant.inconclusive > 0);
-        if let Some((run, Invariant { id, says, inconclusive, .. })) = open.next() {
-            let seeds = share(row, run, 1 + open.count());
-            let times = counted(*inconclusive, "check");
-            let text = format!("{}: {id} ({says}): {times} could not be judged{seeds}", run.hook);
-            lines.push(Line { verdict: Verdict::Inconclusive, text });
-        }
-        lines
+    broken(row).map(|broken| {
+        let Broken { verdict, run, invariant, seeds } = broken;
+        let text = match verdict {
+            Verdict::Violated | Verdict::Pass => format!("{}: {}{seeds}", run.hook, violation(invariant)),
+            Verdict::Inconclusive => format!("{}: {}{seeds}", run.hook, open(invariant)),
+        };
+        Line { verdict, text }
     })
+}
+
+/// An invariant that is violated, or could not be judged, in some of a hook's seeds.
+pub(crate) struct Broken<'a> {
+    pub(crate) verdict: Verdict,
+    /// The first run of which this is true.
+    pub(crate) run: &'a Run,
+    /// In that run.
+    pub(crate) invariant: &'a Invariant,
+    /// In how many seeds, to be put behind a sentence.
+    pub(crate) seeds: String,
+}
+
+/// The invariants that are violated or could not be judged, whatever the hook's role is.
+pub(crate) fn broken<'a>(row: &'a Row<'a>) -> impl Iterator<Item = Broken<'a>> {
+    (0..row.first.invariants.len()).flat_map(move |index| {
+        let all = move || row.runs.iter().filter_map(move |run| Some((*run, run.invariants.get(index)?)));
+        let violated: fn(&Invariant) -> u64 = |invariant| invariant.violations;
+        let counts = [(Verdict::Violated, violated), (Verdict::Inconclusive, |invariant| invariant.inconclusive)];
+        counts.into_iter().filter_map(move |(verdict, count)| {
+            let mut bad = all().filter(|(_, invariant)| count(invariant) > 0);
+            let (run, invariant) = bad.next()?;
+            let seeds = share(row, run, 1 + bad.count());
+            Some(Broken { verdict, run, invariant, seeds })
+        })
+    })
+}
+
+/// How often an invariant could not be judged.
+pub(crate) fn open(invariant: &Invariant) -> String {
+    let Invariant { id, says, inconclusive, .. } = invariant;
+    format!("{id} ({says}): {} could not be judged", counted(*inconclusive, "check"))
 }
 
 /// How an invariant was violated.
@@ -182,7 +220,7 @@ fn idle_faults(row: &Row<'_>) -> Vec<String> {
 }
 
 /// A judged hook's counts of harm beside what it came across, or the invariants a reference breaks; over all seeds.
-fn account(row: &Row<'_>) -> Option<String> {
+pub(crate) fn account(row: &Row<'_>) -> Option<String> {
     let hook = &row.first.hook;
     match row.first.role {
         Role::Judged => {
@@ -199,7 +237,7 @@ fn account(row: &Row<'_>) -> Option<String> {
 }
 
 /// The first grant that waits for a human: a judged hook's word on what it could not prove.
-fn parked(row: &Row<'_>) -> Option<String> {
+pub(crate) fn parked(row: &Row<'_>) -> Option<String> {
     let run = row.runs.iter().find(|run| run.role == Role::Judged && !run.parked.is_empty())?;
     let ParkedGrant { user, grant, reason, look_up, attempts, .. } = run.parked.first()?;
     let sends = counted(u64::from(*attempts), "send");

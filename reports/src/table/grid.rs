@@ -172,7 +172,8 @@ fn columns() -> impl Iterator<Item = &'static Column> {
     GROUPS.iter().flat_map(|group| group.columns)
 }
 
-fn name(row: &Row<'_>) -> String {
+/// The hook's name, with a star for a reference.
+pub(crate) fn name(row: &Row<'_>) -> String {
     let mark = match row.first.role {
         Role::Judged => "",
         Role::Reference => "*",
@@ -181,12 +182,13 @@ fn name(row: &Row<'_>) -> String {
 }
 
 /// A metric's lowest and highest value over a hook's seeds.
-struct Cell {
-    low: String,
-    high: String,
+pub(crate) struct Cell {
+    pub(crate) low: String,
+    pub(crate) high: String,
 }
 
-fn cells<'a>(row: &'a Row<'a>) -> impl Iterator<Item = Cell> + 'a {
+/// One for each column.
+pub(crate) fn cells<'a>(row: &'a Row<'a>) -> impl Iterator<Item = Cell> + 'a {
     columns().map(|column| {
         let values = || row.runs.iter().filter_map(|run| run.metrics.get(column.metric));
         if let (Some(low), Some(high)) = (values().min(), values().max()) {

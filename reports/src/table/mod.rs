@@ -17,19 +17,30 @@ use std::collections::BTreeMap;
 
 use crate::record::{Run, RunRecord, ScenarioId, Verdict};
 
-pub(crate) use finding::{sentence, violation};
+pub(crate) use finding::{
+    Broken, Missed, account, broken, findings, limit, missed, note, open, parked, sentence, violation,
+};
+pub(crate) use grid::{cells, name};
 pub use palette::{Palette, Style};
 pub use text::WIDTH;
 pub(crate) use text::{left, truncated, width, wrapped};
+
+/// Where a scenario file lies, by the digest of its bytes, as its user can name it. A scenario that is not listed is called by
+/// its file name.
+pub type ScenarioPaths = BTreeMap<String, String>;
+
+/// What a scenario's file is called.
+pub(crate) fn path_of(paths: &ScenarioPaths, scenario: &ScenarioId) -> String {
+    paths.get(&scenario.digest).cloned().unwrap_or_else(|| format!("{}.toml", scenario.name))
+}
 
 /// How a table is shown.
 #[derive(Clone, Debug, Default)]
 pub struct TableOptions {
     /// Colours.
     pub palette: Palette,
-    /// Where a scenario file lies, by the digest of its bytes, as its user can name it. A scenario that is not listed is
-    /// called by its file name.
-    pub paths: BTreeMap<String, String>,
+    /// Where scenario files lie.
+    pub paths: ScenarioPaths,
 }
 
 /// Renders the record as a verdict table with everything that does not hold; see the module's header.
@@ -118,7 +129,8 @@ pub(crate) fn blocks(record: &RunRecord) -> Vec<Block<'_>> {
     blocks
 }
 
-fn legend(blocks: &[Block<'_>]) -> String {
+/// What the columns mean.
+pub(crate) fn legend(blocks: &[Block<'_>]) -> String {
     let rows = || blocks.iter().flat_map(|block| &block.rows);
     let mut legend =
         "cap, own: the most that one user holds ÷ the cap for all, ÷ that user's own cap; users: above their own \
@@ -134,7 +146,8 @@ fn legend(blocks: &[Block<'_>]) -> String {
     legend
 }
 
-fn summary(record: &RunRecord) -> String {
+/// The verdict over all runs, and their counts.
+pub(crate) fn summary(record: &RunRecord) -> String {
     let count = |verdict| record.runs.iter().filter(|run| run.verdict == verdict).count();
     let of = |verdict: Verdict, words: &str| match count(verdict) {
         0 => String::new(),

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hookproof_reports::{InvalidShard, Shard};
+use hookproof_reports::{InvalidShard, Number, Shard};
 use hookproof_sim::promise::Cell;
 use hookproof_sim::scenario::{HookKind, Limits, Scenario};
 
+use crate::compare::parse_tolerance;
 use crate::determinism::Times;
 use crate::{size, story};
 
@@ -63,8 +64,12 @@ pub(crate) enum Verb {
     Explain(ExplainArgs),
     /// Write a commented scenario to start from
     New(NewArgs),
-    /// Print the JSON Schema of scenario files, for editors
-    Schema,
+    /// Render a stored run again, as its exit code
+    Report(ReportArgs),
+    /// Set two stored runs side by side: what got better and worse; 1 if something got worse
+    Compare(CompareArgs),
+    /// Print the JSON Schema of scenario files, for editors, or of run records
+    Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Run many seeds and say what they found together: failing seeds, 95 % bounds, distributions
@@ -94,14 +99,79 @@ pub(crate) struct RunArgs {
     /// Run with each seed from A up to, but not including, B
     #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
     pub(crate) seeds: Option<Range<u64>>,
-    /// What to print (repeatable): a table, or the run record; json alone prints the record and nothing else
+    /// What to print (repeatable): human and github can be combined; any other alone prints one document and nothing else
     #[arg(long = "format", value_name = "FORMAT", default_value = "human")]
     pub(crate) formats: Vec<Format>,
-    /// Write the run record to DIR/run.json
+    /// Write the run record and its renderings into DIR: run.json, report.html, junit.xml, summary.md
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) running: RunningArgs,
+}
+
+/// `report`.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// A run record, as `run --out DIR` writes it to DIR/run.json
+    #[arg(value_name = "RUN.json")]
+    pub(crate) record: PathBuf,
+    /// What to print (repeatable), as for `run` [default: human, or what the name of a file to write says]
+    #[arg(long = "format", value_name = "FORMAT")]
+    pub(crate) formats: Vec<Format>,
+    /// Write the renderings into folder DIR, or one of them to a FILE of which the name ends in .html, .md, .xml, .json or .txt
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where the scenarios lie, so that commands and annotations name their paths (repeatable)
+    #[arg(long = "scenario", value_name = "PATH")]
+    pub(crate) scenarios: Vec<PathBuf>,
+}
+
+/// `compare`.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The run record to compare with
+    #[arg(value_name = "A.json")]
+    pub(crate) before: PathBuf,
+    /// The run record to judge
+    #[arg(value_name = "B.json")]
+    pub(crate) after: PathBuf,
+    /// Let a metric get worse by up to so many per cent of its value in A (repeatable)
+    #[arg(long = "tolerance", value_name = "METRIC=PERCENT", value_parser = parse_tolerance)]
+    pub(crate) tolerances: Vec<(String, Number)>,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: CompareFormat,
+    /// Write the comparison to DIR/compare.json and DIR/compare.md
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// A rendering of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompareFormat {
+    /// Tables in 80 columns.
+    Human,
+    /// One JSON object.
+    Json,
+    /// For the summary page of a CI run.
+    Markdown,
+}
+
+/// `schema`.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Of what
+    #[arg(long, value_name = "WHAT", default_value = "scenario")]
+    pub(crate) of: SchemaOf,
+}
+
+/// What has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// Scenario files.
+    Scenario,
+    /// Run records.
+    Run,
 }
 
 /// `validate`.
@@ -360,6 +430,14 @@ pub(crate) enum Format {
     Human,
     /// The run record.
     Json,
+    /// JUnit XML, for CI servers.
+    Junit,
+    /// For the summary page of a CI run.
+    Markdown,
+    /// Annotations of GitHub Actions, at the lines of the scenario files.
+    Github,
+    /// One page that needs nothing else.
+    Html,
 }
 
 /// `experiment …`.

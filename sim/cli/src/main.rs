@@ -4,6 +4,7 @@
 //! is data, stderr is talk, and every failure that a user can meet has an exit code ([`exit::Exit`]).
 
 mod args;
+mod compare;
 mod completions;
 mod determinism;
 mod exit;
@@ -12,16 +13,19 @@ mod explain;
 mod interrupt;
 mod new;
 mod out;
+mod output;
 mod pool;
 mod progress;
 mod promise;
 mod record;
+mod report;
 mod run;
 #[cfg(test)]
 mod sample;
 mod scenarios;
 mod schema;
 mod size;
+mod stored;
 mod story;
 mod stretches;
 mod sweep;
@@ -57,7 +61,9 @@ fn dispatch(verb: &Verb, terminal: &Terminal) -> Result<Exit, Failure> {
         Verb::Validate(args) => validate::validate(args, terminal),
         Verb::Explain(args) => explain::explain(args, terminal),
         Verb::New(args) => new::new(args, terminal),
-        Verb::Schema => schema::schema(),
+        Verb::Report(args) => report::report(args, terminal),
+        Verb::Compare(args) => compare::compare(args, terminal),
+        Verb::Schema(args) => schema::schema(*args),
         Verb::Completions(args) => completions::completions(args),
         Verb::Sweep(args) => sweep::sweep(args, terminal),
         Verb::Trace(args) => trace::trace(args, terminal),

@@ -1,11 +1,10 @@
 //! `run`: scenarios through hooks in virtual time, and what came of it.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hookproof_reports::{Run, RunRecord, TableOptions, render_json, render_table};
+use hookproof_reports::{Run, render_json};
 use hookproof_sim::outcome::Outcome;
 use hookproof_sim::scenario::{HookKind, Scenario};
 
@@ -13,12 +12,13 @@ use crate::args::{Format, RunArgs};
 use crate::determinism::{self, Times};
 use crate::exit::{Exit, Failure};
 use crate::out::OutFolder;
+use crate::output::{self, Output};
 use crate::pool;
 use crate::progress::{Progress, RunProgress};
 use crate::record;
 use crate::scenarios::{self, Loaded};
 use crate::story;
-use crate::terminal::{self, Terminal};
+use crate::terminal::Terminal;
 
 /// Beyond it the record itself would not fit into memory.
 const RUNS_MAX: u64 = 1_000_000;
@@ -28,7 +28,7 @@ const RUNS_MAX: u64 = 1_000_000;
 /// # Errors
 /// Bad input, before anything is run; a failure of the harness.
 pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let output = Output::resolve(args)?;
+    let output = Output::resolve(&args.formats, args.out.is_some())?;
     let files = scenarios::load(&args.paths, args.running.limits, terminal)?;
     let units = units(args, &files)?;
     let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
         units: &units,
         jobs: pool::jobs(args.running.jobs),
         times: args.running.times(),
-        stories: if args.out.is_some() || args.formats.contains(&Format::Json) {
+        stories: if args.out.is_some() || args.formats.iter().copied().any(has_stories) {
             Stories::Told
         } else {
             Stories::Untold
@@ -50,10 +50,12 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
     let (runs, diverged) = collect(results)?;
 
     let record = record::record(runs);
+    let paths = scenarios::by_digest(&files);
     if let Some(folder) = folder {
-        folder.write("run.json", render_json(&record).as_bytes())?;
+        folder.write(output::RECORD, render_json(&record).as_bytes())?;
+        output::write_renderings(&folder, &record, &paths)?;
     }
-    terminal::print(render(&record, &files, output, terminal).as_bytes())?;
+    output.print(&record, &paths, terminal)?;
     for message in &diverged {
         terminal.complain(message);
     }
@@ -61,24 +63,9 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
     Ok(if diverged.is_empty() { runs_exit } else { runs_exit.min(Exit::Diverged) })
 }
 
-/// What goes to stdout.
-#[derive(Clone, Copy)]
-enum Output {
-    Table,
-    Record,
-}
-
-impl Output {
-    fn resolve(args: &RunArgs) -> Result<Self, Failure> {
-        let asked = |format| args.formats.contains(&format);
-        match (asked(Format::Human), asked(Format::Json), &args.out) {
-            (false, true, _) => Ok(Self::Record),
-            (true, true, None) => Err(Failure::bad_input(
-                "--format human and json both want stdout; add --out DIR for the record, or ask for one of them",
-            )),
-            (_, false, _) | (true, true, Some(_)) => Ok(Self::Table),
-        }
-    }
+/// Whether a form has room for what happened to users.
+const fn has_stories(format: Format) -> bool {
+    matches!(format, Format::Json | Format::Html)
 }
 
 /// One run to do.
@@ -207,17 +194,6 @@ fn collect(results: Vec<Result<Finished, Failure>>) -> Result<(Vec<Run>, Vec<Str
         }
     }
     Failure::joined(&failures).map_or(Ok((runs, diverged)), Err)
-}
-
-fn render(record: &RunRecord, files: &[Loaded], output: Output, terminal: &Terminal) -> String {
-    match output {
-        Output::Record => render_json(record),
-        Output::Table => {
-            let paths: BTreeMap<String, String> =
-                files.iter().map(|file| (record::scenario_digest(&file.scenario), file.path.clone())).collect();
-            render_table(record, &TableOptions { palette: terminal.palette(), paths })
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use hookproof_reports::ScenarioPaths;
 use hookproof_sim::scenario::{self, Attached, Limits, Scenario};
 use hookproof_sim::swarm;
 
 use crate::args::LimitArgs;
 use crate::exit::Failure;
+use crate::record;
 use crate::terminal::Terminal;
 
 const DEFAULT_FOLDER: &str = "scenarios/";
@@ -67,6 +69,23 @@ pub(crate) fn load(paths: &[PathBuf], limits: LimitArgs, terminal: &Terminal) ->
         failures.push(Failure::bad_input(format!("{files} not valid, see above; nothing was run")));
     }
     Failure::joined(&failures).map_or(Ok(loaded), Err)
+}
+
+/// Where the scenarios of `paths` lie, by the digests under which records name them; of no paths, nothing.
+///
+/// # Errors
+/// As of [`load`].
+pub(crate) fn paths(paths: &[PathBuf], terminal: &Terminal) -> Result<ScenarioPaths, Failure> {
+    if paths.is_empty() {
+        return Ok(ScenarioPaths::new());
+    }
+    let none = LimitArgs { max_events: None, max_memory: None };
+    Ok(by_digest(&load(paths, none, terminal)?))
+}
+
+/// Where scenarios lie, by the digests under which records name them.
+pub(crate) fn by_digest(files: &[Loaded]) -> ScenarioPaths {
+    files.iter().map(|file| (record::scenario_digest(&file.scenario), file.path.clone())).collect()
 }
 
 /// Reads a file that the user named.

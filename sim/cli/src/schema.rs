@@ -1,4 +1,4 @@
-//! `schema`: the JSON Schema of scenario files, for editors.
+//! `schema`: the JSON Schema of scenario files, for editors; that of run records is drawn from their types elsewhere.
 //!
 //! Owns how the decoder's own description of the format (`hookproof_sim::scenario::format`) becomes a schema of draft
 //! 2020-12. No key is listed here; only the notations are, each once under `$defs`. Same program, same bytes: the keys of an
@@ -6,11 +6,13 @@
 
 mod guide;
 
+use hookproof_reports::render_run_schema;
 use hookproof_sim::scenario;
 use hookproof_sim::scenario::form::{Entry, Form, Key, Need, Table};
 use serde_json::{Map, Value, json};
 
 use self::guide::Guide;
+use crate::args::{SchemaArgs, SchemaOf};
 use crate::exit::{Exit, Failure};
 use crate::terminal;
 
@@ -25,12 +27,16 @@ const DURATION: &str = "(?:[0-9]+(?:\\.[0-9]+)?w)?(?:[0-9]+(?:\\.[0-9]+)?d)?(?:[
     (?:[0-9]+(?:\\.[0-9]+)?m)?(?:[0-9]+(?:\\.[0-9]+)?s)?(?:[0-9]+(?:\\.[0-9]+)?ms)?\
     (?:[0-9]+(?:\\.[0-9]+)?(?:us|µs|μs))?(?:[0-9]+(?:\\.[0-9]+)?ns)?";
 
-/// Prints the schema.
+/// Prints a schema.
 ///
 /// # Errors
 /// A failure of stdout.
-pub(crate) fn schema() -> Result<Exit, Failure> {
-    terminal::print(render().as_bytes())?;
+pub(crate) fn schema(args: SchemaArgs) -> Result<Exit, Failure> {
+    let text = match args.of {
+        SchemaOf::Scenario => render(),
+        SchemaOf::Run => render_run_schema(),
+    };
+    terminal::print(text.as_bytes())?;
     Ok(Exit::Pass)
 }
 

@@ -1,16 +1,14 @@
 //! `merge`: the shards of a sweep become the whole.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use hookproof_reports::{NamedPart, merge_sweeps, parse_sweep};
 
 use super::output::Output;
-use crate::args::{LimitArgs, MergeArgs};
+use crate::args::MergeArgs;
 use crate::exit::{Exit, Failure};
 use crate::out::OutFolder;
-use crate::record;
 use crate::scenarios;
 use crate::terminal::Terminal;
 
@@ -27,7 +25,7 @@ pub(crate) fn merge(args: &MergeArgs, terminal: &Terminal) -> Result<Exit, Failu
     }
     let parts: Vec<NamedPart> = parts.into_iter().flatten().collect();
     let merged = merge_sweeps(&parts).map_err(|error| Failure::bad_input(error.to_string()))?;
-    let paths = if args.scenarios.is_empty() { BTreeMap::new() } else { paths(args, terminal)? };
+    let paths = scenarios::paths(&args.scenarios, terminal)?;
     let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
     output.put(&merged, paths, folder.as_ref(), terminal)?;
     Ok(Exit::of(merged.verdict()))
@@ -38,10 +36,4 @@ fn read(file: &Path) -> Result<NamedPart, Failure> {
     let text = fs::read_to_string(file).map_err(|error| scenarios::unreadable(file, &error))?;
     let record = parse_sweep(&text).map_err(|error| Failure::bad_input(format!("{name}: {error}")))?;
     Ok(NamedPart { name, record })
-}
-
-fn paths(args: &MergeArgs, terminal: &Terminal) -> Result<BTreeMap<String, String>, Failure> {
-    let none = LimitArgs { max_events: None, max_memory: None };
-    let files = scenarios::load(&args.scenarios, none, terminal)?;
-    Ok(files.into_iter().map(|file| (record::scenario_digest(&file.scenario), file.path)).collect())
 }

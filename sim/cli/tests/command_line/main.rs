@@ -1,6 +1,7 @@
 //! Goal: the command line keeps its contract: exit codes, streams, formats, bytes. Method: the binary itself, started in
 //! temporary folders with small scenario files.
 
+mod ci;
 mod exit_codes;
 mod experiment;
 mod experiment_check;
@@ -11,6 +12,7 @@ mod hostile;
 mod new;
 mod output;
 mod promise;
+mod report;
 mod schema;
 mod sweep;
 mod trace;

@@ -49,7 +49,9 @@ fn the_worst_user_is_told_of_with_true_and_perceived_time_and_the_broken_rule() 
     assert_eq!(run.exit, 0, "{}", run.stderr);
     let told = &run.stdout;
     assert!(told.starts_with("t · original · seed 1 · user-"), "{told}");
-    for expected in ["by whom an invariant was first violated", "a visit begins", "is applied: 25 units more", "violates "] {
+    for expected in
+        ["by whom an invariant was first violated", "a visit begins", "is applied: 25 units more", "violates "]
+    {
         assert!(told.contains(expected), "{expected:?} is not in {told}");
     }
 }
@@ -82,7 +84,11 @@ fn a_given_user_is_told_of_under_every_hook_and_one_never_seen_is_inconclusive()
     let run = folder.run(&["trace", "t.toml", "--user", "7"]);
     assert_eq!(run.exit, 0, "{}", run.stderr);
     assert_eq!(run.stdout.matches(" · user-7\n").count(), 3, "{}", run.stdout);
-    assert!(run.stdout.contains("claims the grant for attempt 1") || run.stdout.contains("\"control\""), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("claims the grant for attempt 1") || run.stdout.contains("\"control\""),
+        "{}",
+        run.stdout
+    );
     folder.write("empty.toml", &SCENARIO.replace("mean = 2", "mean = 0.0001"));
     let run = folder.run(&["trace", "empty.toml", "--user", "user-3"]);
     assert_eq!(run.exit, 3, "{}", run.stdout);
