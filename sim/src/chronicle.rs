@@ -224,11 +224,12 @@ impl Chronicle {
 
     /// What happened to one of the users, and to everybody from the first to the last thing that happened to this one. In order
     /// of time.
-    pub fn story(&self, user: u32) -> &[Entry] {
+    pub fn story(&self, user: u32) -> Vec<Entry> {
         let is_own = |entry: &Entry| entry.user == Some(user);
         let from = self.entries.iter().position(is_own).unwrap_or(0);
         let to = self.entries.iter().rposition(is_own).map_or(0, |last| last + 1);
-        &self.entries[from.min(to)..to]
+        let concerns = |entry: &&Entry| is_own(entry) || entry.user.is_none();
+        self.entries[from.min(to)..to].iter().filter(concerns).copied().collect()
     }
 
     /// How much happened to a user after the last entry about them.

@@ -33,6 +33,7 @@ fn listening_changes_nothing_and_every_effect_is_told() {
             for user in users {
                 let story = chronicle.story(user);
                 let own = || story.iter().filter(|entry| entry.user == Some(user));
+                assert!(story.iter().all(|entry| entry.user.is_none_or(|other| other == user)), "{name}, user {user}");
                 assert!(story.is_sorted_by_key(|entry| entry.at), "{name}, user {user}");
                 let effects = own().filter(|entry| matches!(entry.what, Happening::Served { units: Some(_), .. }));
                 let effects = effects.count();

@@ -68,7 +68,7 @@ fn story(placed: &Scenario, outcome: &Outcome, (user, why): (u32, Why), chronicl
     let words = Words { scenario: placed, name: users::name(user) };
     let entries = chronicle.story(user);
     let (mut effects, mut steps) = (0, Vec::new());
-    for entry in entries {
+    for entry in &entries {
         effects += u32::from(matches!(entry.what, Happening::Served { units: Some(_), .. }));
         steps.push(words.step(entry, effects));
     }

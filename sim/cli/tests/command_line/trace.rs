@@ -89,7 +89,7 @@ fn a_given_user_is_told_of_under_every_hook_and_one_never_seen_is_inconclusive()
         "{}",
         run.stdout
     );
-    folder.write("empty.toml", &SCENARIO.replace("mean = 2", "mean = 0.0001"));
+    folder.write("empty.toml", SCENARIO.replace("mean = 2", "mean = 0.0001"));
     let run = folder.run(&["trace", "empty.toml", "--user", "user-3"]);
     assert_eq!(run.exit, 3, "{}", run.stdout);
     assert!(run.stdout.contains("never seen in this run"), "{}", run.stdout);
