@@ -7,6 +7,7 @@
 //! clock, a file system or the simulator: the command line maps an outcome to a record, and a record to bytes is a pure
 //! function, so that equal runs give equal bytes.
 
+mod ablation;
 mod chart;
 mod compare;
 mod explanation;
@@ -25,6 +26,9 @@ mod sweep;
 mod table;
 mod timeline;
 
+pub use ablation::{
+    Ablation, AblationRow, Broken, Harm, HarmCell, Removed, Unit, render_ablation, render_ablation_markdown,
+};
 pub use compare::{
     COMPARE_SCHEMA, Change, Changed, ChangedExpectation, Comparison, DIRECTIONS, Direction, Finding, PairedRun,
     RunName, Side, Tolerances, compare, render_comparison, render_comparison_json, render_comparison_markdown,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ablation::Ablation;
 use crate::length::Length;
 use crate::number::Number;
 
@@ -25,6 +26,9 @@ pub struct RunRecord {
     pub clock: ClockKind,
     /// One entry for each scenario, hook and seed, in this order.
     pub runs: Vec<Run>,
+    /// What each protection of a hook prevents, one entry for each scenario; left out where none was removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ablations: Vec<Ablation>,
 }
 
 /// The program that wrote a record.

@@ -176,7 +176,7 @@ fn failing(seed: u64) -> Run {
 
 fn record(runs: Vec<Run>) -> RunRecord {
     let tool = Tool { name: "hookproof".to_owned(), version: "0.1.0".to_owned() };
-    RunRecord { schema: SCHEMA.to_owned(), tool, clock: ClockKind::Virtual, runs }
+    RunRecord { schema: SCHEMA.to_owned(), tool, clock: ClockKind::Virtual, runs, ablations: Vec::new() }
 }
 
 fn mixed() -> RunRecord {

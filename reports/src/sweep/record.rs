@@ -39,7 +39,7 @@ pub struct SweepRecord {
 }
 
 /// Seeds from `from` up to, but not including, `to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Seeds {
     /// The first.
     pub from: u64,

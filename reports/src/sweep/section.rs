@@ -13,6 +13,8 @@ pub(crate) enum Section {
     Title(String),
     /// A sentence, under a verdict if it is one.
     Line(Option<Verdict>, String),
+    /// A sentence about the line before it, or one of several.
+    Item(String),
     /// A command to copy.
     Command(String),
     /// Columns.
@@ -106,6 +108,7 @@ pub(crate) fn human(sections: &[Section], palette: &Palette) -> String {
             }
             Section::Line(None, text) => paragraph(&mut out, &Style::default(), INDENT, text),
             Section::Line(Some(verdict), text) => judgement(&mut out, palette, *verdict, text),
+            Section::Item(text) => paragraph(&mut out, &Style::default(), 2 * INDENT, text),
             Section::Command(command) => {
                 let _ = writeln!(out, "    {command}");
             }
@@ -127,6 +130,7 @@ pub(crate) fn markdown(sections: &[Section]) -> String {
             Section::Title(title) => writeln!(out, "## {}", escaped(title)),
             Section::Line(None, text) => writeln!(out, "{}", escaped(text)),
             Section::Line(Some(verdict), text) => writeln!(out, "**{}** {}", word(*verdict), escaped(text)),
+            Section::Item(text) => writeln!(out, "- {}", escaped(text)),
             Section::Command(line) => write!(out, "{}", command(&clean(line))),
             Section::Table(table) => {
                 table.markdown(&mut out);
@@ -139,10 +143,13 @@ pub(crate) fn markdown(sections: &[Section]) -> String {
 
 /// Whether two sections stand without an empty line between them.
 fn belongs(before: &Section, section: &Section) -> bool {
-    use Section::{Command, Line};
+    use Section::{Command, Item, Line};
     matches!(
         (before, section),
-        (Line(..), Command(_)) | (Command(_) | Line(Some(_), _), Line(Some(_), _)) | (Line(None, _), Line(None, _))
+        (Line(..), Command(_))
+            | (Command(_) | Line(Some(_), _), Line(Some(_), _))
+            | (Line(None, _), Line(None, _))
+            | (Line(..) | Item(_), Item(_))
     )
 }
 

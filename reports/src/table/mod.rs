@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 
 use crate::record::{Run, RunRecord, ScenarioId, Verdict};
 
+pub(crate) use cell::Form;
 pub(crate) use finding::{
     Broken, Missed, account, broken, findings, limit, missed, note, open, parked, sentence, violation,
 };

@@ -23,6 +23,7 @@ pub fn record(runs: Vec<Run>) -> RunRecord {
         tool: Tool { name: "hookproof".to_owned(), version: "0.1.0".to_owned() },
         clock: ClockKind::Virtual,
         runs,
+        ablations: Vec::new(),
     }
 }
 

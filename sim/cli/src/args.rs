@@ -76,6 +76,8 @@ pub(crate) enum Verb {
     Sweep(SweepArgs),
     /// Tell what happened to one user, step by step: to a given one, or to the worst of the run
     Trace(TraceArgs),
+    /// Remove each protection of the hardened hook in turn: which one prevents which harm
+    Ablate(AblateArgs),
     /// Join the shards of a sweep into what the whole sweep would have written
     Merge(MergeArgs),
     /// Print what can be promised against which hazard, or confirm it on simulated runs
@@ -257,6 +259,31 @@ pub(crate) struct TraceArgs {
     pub(crate) format: TraceFormat,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// `ablate`.
+#[derive(Debug, Args)]
+pub(crate) struct AblateArgs {
+    /// A scenario file
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) path: PathBuf,
+    /// Run with this seed instead of the file's
+    #[arg(long, value_name = "N", conflicts_with = "seeds", value_parser = clap::value_parser!(u64).range(..SEEDS))]
+    pub(crate) seed: Option<u64>,
+    /// Run with each seed from A up to, but not including, B
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+    pub(crate) seeds: Option<Range<u64>>,
+    /// Exit with 1 also if some protection is not seen to matter
+    #[arg(long)]
+    pub(crate) require_all: bool,
+    /// What to print (repeatable): the matrix, or the run record with it; json alone prints the record and nothing else
+    #[arg(long = "format", value_name = "FORMAT", default_value = "human")]
+    pub(crate) formats: Vec<SweepFormat>,
+    /// Write the run record to DIR/ablation.json
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) running: RunningArgs,
 }
 
 /// A rendering of a story.

@@ -3,6 +3,7 @@
 //! The only crate that knows all others; it maps the simulator's outcomes to the records of `hookproof-reports`. stdout
 //! is data, stderr is talk, and every failure that a user can meet has an exit code ([`exit::Exit`]).
 
+mod ablate;
 mod args;
 mod compare;
 mod completions;
@@ -67,6 +68,7 @@ fn dispatch(verb: &Verb, terminal: &Terminal) -> Result<Exit, Failure> {
         Verb::Completions(args) => completions::completions(args),
         Verb::Sweep(args) => sweep::sweep(args, terminal),
         Verb::Trace(args) => trace::trace(args, terminal),
+        Verb::Ablate(args) => ablate::ablate(args, terminal),
         Verb::Merge(args) => sweep::merge::merge(args, terminal),
         Verb::Promise(args) => promise::promise(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Assign(args) } => experiment::assign::assign(args, terminal),

@@ -49,7 +49,13 @@ pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
 
 /// The record of a whole command.
 pub(crate) fn record(runs: Vec<reports::Run>) -> reports::RunRecord {
-    reports::RunRecord { schema: reports::SCHEMA.to_owned(), tool: tool(), clock: reports::ClockKind::Virtual, runs }
+    reports::RunRecord {
+        schema: reports::SCHEMA.to_owned(),
+        tool: tool(),
+        clock: reports::ClockKind::Virtual,
+        runs,
+        ablations: Vec::new(),
+    }
 }
 
 /// The program that writes records.

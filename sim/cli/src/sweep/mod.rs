@@ -2,7 +2,7 @@
 
 mod array;
 pub(crate) mod merge;
-mod output;
+pub(crate) mod output;
 mod plan;
 mod progress;
 

@@ -1,6 +1,7 @@
 //! Goal: the command line keeps its contract: exit codes, streams, formats, bytes. Method: the binary itself, started in
 //! temporary folders with small scenario files.
 
+mod ablate;
 mod ci;
 mod exit_codes;
 mod experiment;
