@@ -14,7 +14,7 @@ use hookproof_core::upstream::{Answer, Ask};
 use crate::quota_service::RequestKey;
 use crate::subject::Shown;
 
-/// Entries that are kept of each user, and of what befalls everybody; what comes after them is counted.
+/// Entries that are kept of each user, and of what befalls everybody; what comes after a user's is counted.
 const ENTRIES_MAX: usize = 2_000;
 
 /// Where something happens.
@@ -177,6 +177,8 @@ pub struct Entry {
 pub struct Chronicle {
     subjects: Vec<Subject>,
     entries: Vec<Entry>,
+    /// Entries of what befell everybody.
+    common: usize,
 }
 
 /// One of those it is about.
@@ -214,7 +216,7 @@ impl Chronicle {
             left_out: 0,
             account: Account::default(),
         };
-        Self { subjects: users.iter().map(subject).collect(), entries: Vec::new() }
+        Self { subjects: users.iter().map(subject).collect(), entries: Vec::new(), common: 0 }
     }
 
     /// Whether it is about a user.
@@ -254,7 +256,8 @@ impl Chronicle {
 
     /// Something befell everybody. Before anybody it is about has come, that tells nothing.
     pub(crate) fn enter_for_all(&mut self, at: Instant, place: Place, shown: Option<WallTime>, what: Happening) {
-        if (1..ENTRIES_MAX).contains(&self.entries.len()) {
+        if !self.entries.is_empty() && self.common < ENTRIES_MAX {
+            self.common += 1;
             self.entries.push(Entry { at, user: None, place, shown, what, visit: None });
         }
     }

@@ -407,6 +407,17 @@ pub(crate) struct RunningArgs {
     pub(crate) limits: LimitArgs,
 }
 
+/// The hooks that were asked for, else the scenario's; each once.
+pub(crate) fn hooks_of(asked: &[HookKind], scenario: &Scenario) -> Vec<HookKind> {
+    let mut hooks: Vec<HookKind> = Vec::new();
+    for hook in if asked.is_empty() { &scenario.hooks } else { asked } {
+        if !hooks.contains(hook) {
+            hooks.push(*hook);
+        }
+    }
+    hooks
+}
+
 /// How large a scenario may be.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct LimitArgs {
@@ -421,13 +432,7 @@ pub(crate) struct LimitArgs {
 impl RunningArgs {
     /// The hooks that were asked for, else the scenario's; each once.
     pub(crate) fn hooks(&self, scenario: &Scenario) -> Vec<HookKind> {
-        let mut hooks: Vec<HookKind> = Vec::new();
-        for hook in if self.hooks.is_empty() { &scenario.hooks } else { &self.hooks } {
-            if !hooks.contains(hook) {
-                hooks.push(*hook);
-            }
-        }
-        hooks
+        hooks_of(&self.hooks, scenario)
     }
 
     /// How often each run is done.

@@ -20,7 +20,7 @@ use crate::record;
 const STORIES_MAX: usize = 5;
 /// Of those, users who hold too much without having violated anything first.
 const WORST_MAX: usize = 3;
-/// Steps of one story.
+/// Steps of one story, unless an invariant is violated later.
 const STEPS_MAX: usize = 200;
 
 /// The number of a simulated user by name, as `user-17` or `17`.
@@ -82,8 +82,11 @@ fn story(placed: &Scenario, outcome: &Outcome, (user, why): (u32, Why), chronicl
             step.violates.push(invariant.id.to_owned());
         }
     }
-    let left_out = steps.len().saturating_sub(STEPS_MAX) as u64 + chronicle.left_out(user);
-    steps.truncate(STEPS_MAX);
+    // However late an invariant is violated, the story goes as far.
+    let violated = steps.iter().rposition(|step| !step.violates.is_empty()).map_or(0, |last| last + 1);
+    let told = STEPS_MAX.max(violated);
+    let left_out = steps.len().saturating_sub(told) as u64 + chronicle.left_out(user);
+    steps.truncate(told);
     let Account { effects, held, intended } = chronicle.account(user);
     Story { user: words.name, why, effects: u32::from(effects), held, intended, steps, left_out }
 }

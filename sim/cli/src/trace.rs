@@ -1,12 +1,11 @@
 //! `trace`: what happened to one user, step by step.
 
-use hookproof_reports::{Run, Why, render_json, render_stories};
+use hookproof_reports::{Run, Why, render_json, render_stories, sweep_repro_command};
 use hookproof_sim::outcome::Outcome;
 use hookproof_sim::scenario::Scenario;
-use hookproof_sim::swarm::vary;
 use hookproof_sim::users;
 
-use crate::args::{TraceArgs, TraceFormat};
+use crate::args::{TraceArgs, TraceFormat, hooks_of};
 use crate::exit::{Exit, Failure};
 use crate::terminal::{self, Terminal};
 use crate::{record, scenarios, story};
@@ -21,16 +20,17 @@ pub(crate) fn trace(args: &TraceArgs, terminal: &Terminal) -> Result<Exit, Failu
         return Err(Failure::bad_input(format!("{}: a trace is of one scenario; name its file", args.path.display())));
     };
     let seed = args.seed.unwrap_or(file.scenario.seed);
-    let drawn = if args.swarm { Some(vary(&file.scenario, seed)) } else { None };
+    let drawn = if args.swarm { Some(file.varied(seed, &args.limits.of_variations())?) } else { None };
     let scenario = drawn.as_ref().unwrap_or(&file.scenario);
     check_user(args, scenario)?;
-    let hooks = if args.hooks.is_empty() { &scenario.hooks } else { &args.hooks };
     let mut runs = Vec::new();
-    for hook in hooks {
+    for hook in hooks_of(&args.hooks, scenario) {
         terminal.say(&format!("{}: seed {seed}, {}", file.path, hook.name()));
-        let outcome = hookproof_sim::run(scenario, *hook, seed, &mut |_| {});
+        let outcome = hookproof_sim::run(scenario, hook, seed, &mut |_| {});
         let stories = story::tell(scenario, &outcome, &whom(args, &outcome));
-        runs.push(Run { stories, ..record::run(scenario, &outcome) });
+        let run = record::run(scenario, &outcome);
+        let repro = if args.swarm { repro_of_swarm(&run) } else { run.repro.clone() };
+        runs.push(Run { stories, repro, ..run });
     }
     let is_told = runs.iter().flat_map(|run| &run.stories).any(|story| !story.steps.is_empty());
     let text = match args.format {
@@ -39,6 +39,11 @@ pub(crate) fn trace(args: &TraceArgs, terminal: &Terminal) -> Result<Exit, Failu
     };
     terminal::print(text.as_bytes())?;
     Ok(if is_told { Exit::Pass } else { Exit::Inconclusive })
+}
+
+/// The command that repeats what a seed has drawn: `run` knows the file as it is written only.
+fn repro_of_swarm(run: &Run) -> String {
+    sweep_repro_command(&format!("{}.toml", run.scenario.name), &run.hook, run.seed, true)
 }
 
 /// A user that a closed population does not have is a slip, not somebody without a story.

@@ -102,6 +102,11 @@ fn the_story_of_a_seed_that_a_swarm_has_drawn_is_told_by_the_same_options() {
     let drawn = folder.run(&["trace", "t.toml", "--hook", "hardened", "--user", "7", "--format", "json", "--swarm"]);
     let lanes = |stdout: &str| serde_json::from_str::<Value>(stdout).expect("a record")["runs"][0]["lanes"].clone();
     assert_ne!(lanes(&plain.stdout), lanes(&drawn.stdout), "other faults are drawn");
+    assert!(drawn.stdout.contains("hookproof sweep t.toml --swarm --hook hardened --seeds 1..2"), "{}", drawn.stdout);
+    let limited = folder.run(&["trace", "t.toml", "--swarm", "--max-events", "10"]);
+    assert_eq!((limited.exit, limited.stdout.as_str()), (2, ""), "{}", limited.stderr);
+    let twice = folder.run(&["trace", "t.toml", "--hook", "original", "--hook", "original", "--user", "7"]);
+    assert_eq!(twice.stdout.matches(" · user-7\n").count(), 1, "a hook that is named twice is traced once");
 }
 
 #[test]
