@@ -19,11 +19,12 @@
 mod due;
 mod fleet;
 mod image;
+pub mod rows;
 
 use std::time::Duration;
 
 pub use self::fleet::{Fleet, FleetLimits, Hold, Load};
-pub use self::image::{Counts, Image, Saved};
+pub use self::image::{Counts, Image, OpenGrant, Saved};
 use crate::classify::{AnswerClass, Doubt, ParkReason};
 use crate::experiment::VariantIndex;
 use crate::identity::{GrantId, UserHandle};
@@ -293,6 +294,22 @@ pub enum GrantState {
     Rejected,
     /// A human must look; only a receipt ends it.
     Parked,
+}
+
+impl GrantState {
+    /// All states.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Claimed, Self::Delivered, Self::Rejected, Self::Parked];
+
+    /// The name in records and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Claimed => "claimed",
+            Self::Delivered => "delivered",
+            Self::Rejected => "rejected",
+            Self::Parked => "parked",
+        }
+    }
 }
 
 /// Why a grant was parked, for whoever looks it up.

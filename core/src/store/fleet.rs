@@ -53,16 +53,21 @@ pub enum Hold {
     Capped(WallTime),
 }
 
-/// The row.
+/// The row. A store that keeps it elsewhere reads and writes all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fleet {
-    /// Fixed point; 0 before the first claim.
-    limit: u32,
-    max_in_flight: u16,
-    effects_per_minute: u32,
-    paused_until: WallTime,
-    minute_start: WallTime,
-    claimed_in_minute: u32,
+    /// Requests that the fleet may have under way, in 65,536ths of one; 0 before the first claim.
+    pub limit: u32,
+    /// The last claim's [`FleetLimits::max_in_flight`].
+    pub max_in_flight: u16,
+    /// The last claim's [`FleetLimits::effects_per_minute`].
+    pub effects_per_minute: u32,
+    /// Nothing is given out before this time: the service said so.
+    pub paused_until: WallTime,
+    /// Start of the minute in which claims are counted.
+    pub minute_start: WallTime,
+    /// Claims in it.
+    pub claimed_in_minute: u32,
 }
 
 impl Default for Fleet {

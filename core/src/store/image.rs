@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::due::DueOrder;
+use super::rows::{GrantRecord, Head, UserRecord};
 use super::{
     Admit, Admitted, Claim, ClaimNonce, ClaimedGrant, Command, Committed, Epoch, Evidence, Fence, First, Fleet,
     GrantState, Hold, LineageId, Open, Reply, Settle, Settlement, VersionId,
@@ -46,21 +47,27 @@ impl UserRow {
 
 /// A grant that is not settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct OpenGrant {
-    grant: GrantId,
-    user: UserHandle,
-    units: u32,
+pub struct OpenGrant {
+    /// Its id.
+    pub grant: GrantId,
+    /// Whose it is.
+    pub user: UserHandle,
+    /// By how much, as promised at the exposure.
+    pub units: u32,
     /// Pending: when it is due. Claimed: when the lease ends.
-    due_at: WallTime,
+    pub due_at: WallTime,
     /// [`WallTime::MAX`] while no attempt that counts was made, [`WallTime::UNIX_EPOCH`] if it is not known when.
-    first_sent_at: WallTime,
+    pub first_sent_at: WallTime,
     /// No holder of an earlier claim than the present one has passed its guards after this time.
-    sent_until: WallTime,
-    fence: Fence,
-    attempts: u32,
-    doubt: Doubt,
+    pub sent_until: WallTime,
+    /// The last claim's.
+    pub fence: Fence,
+    /// Sends so far, the one that the present claim is for included.
+    pub attempts: u32,
+    /// Whether an attempt may have been applied.
+    pub doubt: Doubt,
     /// The service may have seen a request of an earlier claim, whatever it answered: the network may have made another of it.
-    is_seen: bool,
+    pub is_seen: bool,
 }
 
 const _: () = assert!(size_of::<OpenGrant>() <= 96);
@@ -79,6 +86,31 @@ impl Saved {
     /// Whose record it is.
     pub const fn user(&self) -> UserHandle {
         self.user
+    }
+
+    fn new(user: UserHandle, record: UserRecord) -> Self {
+        let UserRecord { variant, generation, grant } = record;
+        let row =
+            UserRow { is_exposed: true, variant, generation, grant: grant.map(GrantRecord::state), ..UserRow::ABSENT };
+        let (open, evidence) = match grant {
+            Some(GrantRecord::Pending(open) | GrantRecord::Claimed(open)) => (Some(open), None),
+            Some(GrantRecord::Parked(evidence)) => (None, Some(Box::new(evidence))),
+            Some(GrantRecord::Delivered | GrantRecord::Rejected) | None => (None, None),
+        };
+        Self { user, row, open, evidence }
+    }
+
+    /// The record in rows; `None` if the user has none.
+    pub fn record(&self) -> Option<UserRecord> {
+        let UserRow { variant, generation, grant, .. } = self.row;
+        let grant = grant.and_then(|state| match state {
+            GrantState::Pending => self.open.map(GrantRecord::Pending),
+            GrantState::Claimed => self.open.map(GrantRecord::Claimed),
+            GrantState::Delivered => Some(GrantRecord::Delivered),
+            GrantState::Rejected => Some(GrantRecord::Rejected),
+            GrantState::Parked => self.evidence.as_deref().copied().map(GrantRecord::Parked),
+        });
+        (!self.row.is_absent()).then_some(UserRecord { variant, generation, grant })
     }
 }
 
@@ -154,6 +186,27 @@ impl Image {
     /// An empty store with room for `users` users.
     pub fn with_capacity(users: usize) -> Self {
         Self { users: Vec::with_capacity(users), ..Self::default() }
+    }
+
+    /// The part of a store that [`super::rows`] describes: its head, and of its users none but those that [`Image::restore`]
+    /// adds.
+    pub fn of_head(head: Head) -> Self {
+        let Head { lineage, versions, epoch, epoch_began_at, fleet, claimed_elsewhere, outlived } = head;
+        let counts = Counts { admitted: claimed_elsewhere, claimed: claimed_elsewhere, ..Counts::default() };
+        Self { lineage, versions, epoch, epoch_began_at, fleet, counts, outlived, ..Self::default() }
+    }
+
+    /// What the store knows besides its users, for [`Image::of_head`]. It counts as claimed elsewhere what is claimed here.
+    pub fn head(&self) -> Head {
+        Head {
+            lineage: self.lineage,
+            versions: self.versions.clone(),
+            epoch: self.epoch,
+            epoch_began_at: self.epoch_began_at,
+            fleet: self.fleet,
+            claimed_elsewhere: self.counts.claimed,
+            outlived: self.outlived.clone(),
+        }
     }
 
     /// Executes the commands of one commit in order, at the store's time `now`.
@@ -283,6 +336,13 @@ impl Image {
             Some(evidence) => self.evidence.insert(user, *evidence),
             None => self.evidence.remove(&user),
         };
+    }
+
+    /// Adds a user whose record a store keeps in rows of its own.
+    pub fn restore_record(&mut self, user: UserHandle, record: UserRecord) {
+        let outlived = self.outlived.get(&user).copied();
+        self.restore(Saved::new(user, record));
+        self.outlived.extend(outlived.map(|claim| (user, claim)));
     }
 
     /// The users whose grants a claim of at most `limit` could take, in no particular order; it may take fewer.

@@ -1,0 +1,7 @@
+//! The hardened hook in production: the pure machines of [`hookproof_core`] with clocks, durable stores and HTTP.
+//!
+//! This crate decides nothing. Each output of a machine becomes one operation of the store or of the quota service, whose end
+//! comes back as one input; so what the simulator proves of the machines holds here as far as these operations do what
+//! they say.
+
+pub mod store;

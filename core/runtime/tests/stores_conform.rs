@@ -1,0 +1,315 @@
+//! Goal: a real store does with every commit what `Image` does, whatever rows it has to load for that: the same replies, the same
+//! times, after any sequence, with several commands in a commit, stale fences, late receipts, epochs that end and a file that is
+//! closed and opened again.
+//!
+//! Method: random commits drive an image and the store side by side; every reply must be equal. Where the order of grants that are due at
+//! the same instant would show, which is nobody's promise, the cases keep them apart: one grant at an instant, and a claim takes
+//! either one grant or all. The seed is fixed; `PROPTEST_CASES` raises the number of sequences.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookproof_core::classify::{AnswerClass, Doubt, ParkReason};
+use hookproof_core::experiment::VariantIndex;
+use hookproof_core::identity::{GrantId, UserHandle};
+use hookproof_core::store::{
+    Admit, Claim, ClaimNonce, ClaimedGrant, Command, Committed, Epoch, FleetLimits, GrantIntent, Image, LineageId,
+    Load, Open, Reply, Settlement, VersionId,
+};
+use hookproof_core::time::WallTime;
+use hookproof_runtime::store::sqlite::Database;
+use hookproof_runtime::store::{Done, User, Work};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::test_runner::{Config, RngSeed};
+use tempfile::TempDir;
+
+/// The seed of all random cases.
+const SEED: u64 = 11;
+const USERS: u64 = 6;
+const START: WallTime = WallTime::from_unix_nanos(1_700_000_000_000_000_000);
+
+/// What may happen to a store.
+#[derive(Clone, Debug)]
+enum Transition {
+    Commit(Vec<Step>),
+    /// Acknowledged commits may be lost.
+    BeginEpoch,
+    /// The process ends, and another one opens the store.
+    Reopen,
+    /// Time passes.
+    Pass(Duration),
+}
+
+/// One command of a commit.
+#[derive(Clone, Debug)]
+enum Step {
+    Open(u8),
+    Admit {
+        user: u64,
+        variant: u8,
+    },
+    Find(u64),
+    Claim {
+        fleet: FleetLimits,
+        lease: Duration,
+    },
+    /// Settles any claim that was ever answered: mostly a stale one, after a while.
+    Settle {
+        claim: Index,
+        settlement: Settlement,
+        load: Load,
+        pause: Duration,
+    },
+}
+
+fn settlement() -> impl Strategy<Value = Settlement> {
+    let after = || (1_u64..20).prop_map(Duration::from_secs);
+    let reason = prop::sample::select(ParkReason::ALL.to_vec());
+    let answer = prop::option::of(prop::sample::select(AnswerClass::ALL.to_vec()));
+    let doubt = prop_oneof![Just(Doubt::Clear), Just(Doubt::InDoubt)];
+    prop_oneof![
+        3 => Just(Settlement::Delivered),
+        1 => Just(Settlement::Rejected),
+        1 => (reason, answer).prop_map(|(reason, answer)| Settlement::Parked { reason, answer }),
+        3 => (after(), doubt).prop_map(|(after, doubt)| Settlement::Again { after, doubt }),
+        1 => after().prop_map(|after| Settlement::Unsent { after }),
+        1 => after().prop_map(|after| Settlement::Released { after }),
+        1 => Just(Settlement::Absent),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let fleet = (1_u16..5, 1_u16..6, 2_u32..40).prop_map(|(initial_in_flight, max_in_flight, effects_per_minute)| {
+        FleetLimits { initial_in_flight, max_in_flight, effects_per_minute }
+    });
+    let load = prop::sample::select(vec![Load::Unknown, Load::Answered, Load::TimedOut]);
+    let pause = prop_oneof![9 => Just(Duration::ZERO), 1 => (1_u64..5).prop_map(Duration::from_secs)];
+    prop_oneof![
+        1 => (0_u8..3).prop_map(Step::Open),
+        5 => (0..USERS, 0_u8..3).prop_map(|(user, variant)| Step::Admit { user, variant }),
+        1 => (0..USERS).prop_map(Step::Find),
+        4 => (fleet, 5_u64..30).prop_map(|(fleet, lease)| Step::Claim { fleet, lease: Duration::from_secs(lease) }),
+        5 => (any::<Index>(), settlement(), load, pause)
+            .prop_map(|(claim, settlement, load, pause)| Step::Settle { claim, settlement, load, pause }),
+    ]
+}
+
+fn transition() -> impl Strategy<Value = Transition> {
+    prop_oneof![
+        12 => vec(step(), 1..5).prop_map(Transition::Commit),
+        1 => Just(Transition::BeginEpoch),
+        1 => Just(Transition::Reopen),
+        5 => (1_u64..15).prop_map(|seconds| Transition::Pass(Duration::from_secs(seconds))),
+    ]
+}
+
+/// An image and a file beside it.
+struct Pair {
+    image: Image,
+    database: Option<Database>,
+    path: PathBuf,
+    now: WallTime,
+    claims: Vec<ClaimedGrant>,
+    claim_limit: u16,
+    nonce: u64,
+    _folder: TempDir,
+}
+
+impl Pair {
+    fn new(claim_limit: u16) -> Self {
+        let folder = folder();
+        let path = folder.path().join("hook.db");
+        let database = Some(Database::open(&path).unwrap());
+        let (image, claims) = (Image::default(), Vec::new());
+        Self { image, database, path, now: START, claims, claim_limit, nonce: 0, _folder: folder }
+    }
+
+    fn take(&mut self, transition: Transition) {
+        // No two transitions share an instant.
+        self.now = self.now + Duration::from_nanos(1_000);
+        match transition {
+            Transition::Commit(steps) => self.commit(steps),
+            Transition::BeginEpoch => {
+                let epoch = self.database.as_mut().unwrap().begin_epoch(self.now).unwrap();
+                assert!(epoch > self.image.epoch());
+                self.image.begin_epoch(self.now, epoch);
+            }
+            Transition::Reopen => {
+                self.database = None;
+                self.database = Some(Database::open(&self.path).unwrap());
+            }
+            Transition::Pass(time) => self.now = self.now + time,
+        }
+    }
+
+    fn commit(&mut self, steps: Vec<Step>) {
+        let mut due_at_once = 0;
+        let mut commands = Vec::new();
+        for (place, step) in steps.into_iter().enumerate() {
+            let command = self.command(step, place);
+            let is_due_at_once = match &command {
+                Command::Admit(admit) => admit.grant.is_some(),
+                Command::Settle(settle) => settle.settlement == Settlement::Absent,
+                Command::Open(_) | Command::Find(_) | Command::Claim(_) => false,
+            };
+            due_at_once += u32::from(is_due_at_once);
+            if !is_due_at_once || due_at_once == 1 {
+                commands.push(command);
+            }
+        }
+        let mut expected = self.image.commit(self.now, commands.clone());
+        let (work, users) = work(commands);
+        let done = self.database.as_mut().unwrap().commit(self.now, work);
+        let mut found = with_handles(&done, &users);
+        sort_claims(&mut expected);
+        sort_claims(&mut found);
+        assert_eq!(found, expected);
+        assert_eq!(done.epoch, self.image.epoch());
+        self.claims.extend(claimed(&found));
+    }
+
+    fn command(&mut self, step: Step, place: usize) -> Command {
+        match step {
+            Step::Open(version) => {
+                Command::Open(Open { lineage: LineageId([1; 16]), version: VersionId([version; 16]) })
+            }
+            Step::Admit { user, variant } => {
+                let grant = (variant > 0).then(|| GrantIntent { id: grant_of(user), units: 25 });
+                let (user, variant) = (UserHandle(user), VariantIndex::new(variant));
+                Command::Admit(Admit { user, variant, generation: 3, grant })
+            }
+            Step::Find(user) => Command::Find(UserHandle(user)),
+            Step::Claim { fleet, lease } => {
+                self.nonce += 1;
+                // Above the half: as a signed number it is negative.
+                let nonce = ClaimNonce(u64::MAX - self.nonce);
+                Command::Claim(Claim { nonce, limit: self.claim_limit, fleet, lease, into: Vec::new() })
+            }
+            Step::Settle { claim, settlement, load, pause } => {
+                if self.claims.is_empty() {
+                    return Command::Find(UserHandle(0));
+                }
+                // Of several waits in one commit, no two end at once.
+                let apart = |after: Duration| after + Duration::from_nanos(place as u64 + 1);
+                let settlement = match settlement {
+                    Settlement::Again { after, doubt } => Settlement::Again { after: apart(after), doubt },
+                    Settlement::Unsent { after } => Settlement::Unsent { after: apart(after) },
+                    Settlement::Released { after } => Settlement::Released { after: apart(after) },
+                    other @ (Settlement::Delivered
+                    | Settlement::Rejected
+                    | Settlement::Parked { .. }
+                    | Settlement::Absent) => other,
+                };
+                Command::Settle(claim.get(&self.claims).settle(settlement, load, pause))
+            }
+        }
+    }
+}
+
+/// In memory where there is such a place: a case makes hundreds of commits, and what outlasts the machine is not the question here.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+fn grant_of(user: u64) -> GrantId {
+    GrantId::from_bytes([u8::try_from(user).unwrap() + 1; 16])
+}
+
+/// The commit as a store gets it: handles are places, and no place is the user's number.
+fn work(mut commands: Vec<Command>) -> (Work, Vec<UserHandle>) {
+    let mut places = BTreeMap::new();
+    let mut place_of = |user: &mut UserHandle| {
+        let next = places.len() as u64;
+        *user = UserHandle(*places.entry(*user).or_insert(next));
+    };
+    for command in &mut commands {
+        match command {
+            Command::Admit(admit) => place_of(&mut admit.user),
+            Command::Find(user) => place_of(user),
+            Command::Settle(settle) => place_of(&mut settle.user),
+            Command::Open(_) | Command::Claim(_) => {}
+        }
+    }
+    let mut handles: Vec<_> = places.into_iter().collect();
+    handles.sort_by_key(|(_, place)| *place);
+    let handles: Vec<_> = handles.into_iter().map(|(user, _)| user).collect();
+    let users = handles.iter().map(|user| User { id: id(*user), ..User::default() }).collect();
+    (Work { commands, users }, handles)
+}
+
+fn id(user: UserHandle) -> Arc<str> {
+    format!("user-{}", user.0).into()
+}
+
+/// The store's reply with the users' numbers for places.
+fn with_handles(done: &Done, users: &[UserHandle]) -> Reply {
+    let mut reply = done.reply.clone();
+    if let Reply::Committed { results, .. } = &mut reply {
+        for result in results {
+            if let Committed::Claimed { grants, .. } = result {
+                for grant in grants {
+                    let place = usize::try_from(grant.user.0).unwrap();
+                    let user: u64 = done.users[place].id.strip_prefix("user-").unwrap().parse().unwrap();
+                    assert!(users.get(place).is_none_or(|known| known.0 == user));
+                    assert_eq!(done.users[place].grant, Some(grant.grant));
+                    grant.user = UserHandle(user);
+                }
+            }
+        }
+    }
+    reply
+}
+
+fn sort_claims(reply: &mut Reply) {
+    if let Reply::Committed { results, .. } = reply {
+        for result in results {
+            if let Committed::Claimed { grants, .. } = result {
+                grants.sort_by_key(|grant| grant.user);
+            }
+        }
+    }
+}
+
+fn claimed(reply: &Reply) -> Vec<ClaimedGrant> {
+    let Reply::Committed { results, .. } = reply else { return Vec::new() };
+    let grants = |result: &Committed| match result {
+        Committed::Claimed { grants, .. } => grants.clone(),
+        Committed::Opened { .. }
+        | Committed::Foreign
+        | Committed::Admitted { .. }
+        | Committed::Found { .. }
+        | Committed::Settled { .. } => Vec::new(),
+    };
+    results.iter().flat_map(grants).collect()
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 150, rng_seed: RngSeed::Fixed(SEED), failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn sqlite_replies_to_every_commit_as_the_image_does(
+        claim_limit in prop_oneof![Just(1_u16), Just(100_u16)],
+        transitions in vec(transition(), 1..60),
+    ) {
+        let mut pair = Pair::new(claim_limit);
+        for transition in transitions {
+            pair.take(transition);
+        }
+    }
+}
+
+#[test]
+fn the_stores_clock_never_runs_backwards_not_even_over_a_restart() {
+    let mut pair = Pair::new(1);
+    pair.take(Transition::Pass(Duration::from_secs(100)));
+    pair.take(Transition::Commit(vec![Step::Admit { user: 0, variant: 0 }]));
+    pair.take(Transition::Reopen);
+    let done = pair.database.as_mut().unwrap().commit(START, Work::default());
+    let Reply::Committed { at, .. } = done.reply else { panic!("{:?}", done.reply) };
+    assert!(at > START + Duration::from_secs(100));
+    assert_eq!(done.epoch, Epoch::default());
+}
