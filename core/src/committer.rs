@@ -388,6 +388,22 @@ impl Committer {
         Some(Resolved { origin: entry.origin, outcome })
     }
 
+    /// The users of all commands that wait or are under way.
+    pub fn users(&self) -> impl Iterator<Item = UserHandle> {
+        let of_command = |command: &Command| match command {
+            Command::Admit(admit) => Some(admit.user),
+            Command::Find(user) => Some(*user),
+            Command::Settle(settle) => Some(settle.user),
+            Command::Open(_) | Command::Claim(_) => None,
+        };
+        self.entries.iter().filter_map(move |entry| match (entry.origin, &entry.command) {
+            (Some(Origin::Visit { user, .. }), _) => Some(user),
+            (None | Some(Origin::Open | Origin::Claim | Origin::Settle(_)), command) => {
+                command.as_ref().and_then(of_command)
+            }
+        })
+    }
+
     /// Whether nothing waits and nothing is under way.
     pub fn is_idle(&self) -> bool {
         self.entries.is_empty() && self.resolved.is_empty()

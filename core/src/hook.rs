@@ -210,6 +210,12 @@ impl Hook {
         self.delivery.in_flight()
     }
 
+    /// The users it may name in an output: a driver whose handles stand for ids forgets all others but those of operations under
+    /// way. One may come more than once.
+    pub fn users(&self) -> impl Iterator<Item = UserHandle> {
+        self.committer.users().chain(self.delivery.users())
+    }
+
     /// Whether nothing is under way: a process that was told to stop may end.
     pub fn is_idle(&self) -> bool {
         self.delivery.is_idle() && self.committer.is_idle()

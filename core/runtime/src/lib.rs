@@ -4,4 +4,11 @@
 //! comes back as one input; so what the simulator proves of the machines holds here as far as these operations do what
 //! they say.
 
+pub mod client;
+mod clock;
+mod driver;
+pub mod hook;
+mod known;
 pub mod store;
+pub mod telemetry;
+mod users;

@@ -49,6 +49,21 @@ pub struct Done {
     pub epoch: Epoch,
 }
 
+/// A store.
+pub enum Store {
+    /// A file, for one process.
+    Sqlite(sqlite::Sqlite),
+}
+
+impl Store {
+    /// Does `work`, or nothing. `epoch` is the last one that was heard of.
+    pub(crate) async fn commit(&self, work: Work, epoch: Epoch) -> Done {
+        match self {
+            Self::Sqlite(store) => store.commit(work, epoch).await,
+        }
+    }
+}
+
 /// The machine's UTC clock: what a store on this machine begins with.
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
 fn system_time() -> WallTime {

@@ -6,6 +6,8 @@
 //! the same instant would show, which is nobody's promise, the cases keep them apart: one grant at an instant, and a claim takes
 //! either one grant or all. The seed is fixed; `PROPTEST_CASES` raises the number of sequences.
 
+#![expect(clippy::unwrap_used, reason = "whatever fails here fails the test")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -32,7 +32,7 @@ use self::slots::{Slot, Slots, Stage};
 use crate::audit::AuditEvent;
 use crate::classify::{AnswerClass, Doubt, RetryCause};
 use crate::grant::{self, Next, Step, lease_holds, window_allows};
-use crate::identity::GrantId;
+use crate::identity::{GrantId, UserHandle};
 use crate::protection::Protection;
 use crate::store::{Claim, ClaimNonce, ClaimedGrant, Hold, Load, Settle, Settlement};
 use crate::time::{Instant, Now, WallTime};
@@ -237,6 +237,11 @@ impl Delivery {
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// The users of all grants that it holds.
+    pub fn users(&self) -> impl Iterator<Item = UserHandle> {
+        self.slots.iter().map(|(_, slot)| slot.grant.user)
     }
 
     /// When [`Delivery::handle_timeout`] is to be called; `None` while only an input can change anything.

@@ -193,7 +193,7 @@ impl Image {
     pub fn of_head(head: Head) -> Self {
         let Head { lineage, versions, epoch, epoch_began_at, fleet, claimed_elsewhere, outlived } = head;
         let counts = Counts { admitted: claimed_elsewhere, claimed: claimed_elsewhere, ..Counts::default() };
-        Self { lineage, versions, epoch, epoch_began_at, fleet, counts, outlived, ..Self::default() }
+        Self { lineage, versions, epoch, epoch_began_at, outlived, fleet, counts, ..Self::default() }
     }
 
     /// What the store knows besides its users, for [`Image::of_head`]. It counts as claimed elsewhere what is claimed here.

@@ -14,7 +14,7 @@ mod rows;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hookproof_core::store::{Epoch, Reply};
@@ -226,9 +226,21 @@ fn prepare(connection: &Connection) -> Result<Epoch, rusqlite::Error> {
     connection.query_row("SELECT epoch FROM store", [], |row| row.get(0).map(Epoch))
 }
 
-/// A store on a thread of its own.
+/// A store on a thread of its own. Dropping it waits for the commit under way and closes the file.
 pub struct Sqlite {
-    jobs: mpsc::Sender<Job>,
+    /// Always some until it is dropped.
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was told by whoever waited for it.
+            let _ = thread.join();
+        }
+    }
 }
 
 struct Job {
@@ -253,15 +265,15 @@ impl Sqlite {
             }
         };
         let spawned = thread::Builder::new().name("hookproof-store".to_owned()).spawn(run);
-        spawned.map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-        Ok(Self { jobs })
+        let thread = spawned.map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
     }
 
     /// Does `work`, or nothing. A store that has gone does nothing.
     pub async fn commit(&self, work: Work, epoch: Epoch) -> Done {
         let (done, wait) = oneshot::channel();
         let users = work.users.clone();
-        let is_gone = self.jobs.send(Job { work, done }).is_err();
+        let is_gone = self.jobs.as_ref().is_none_or(|jobs| jobs.send(Job { work, done }).is_err());
         let reply = if is_gone { Reply::Refused } else { Reply::Unknown };
         wait.await.unwrap_or(Done { reply, users, epoch })
     }

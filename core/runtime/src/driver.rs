@@ -1,0 +1,306 @@
+//! One task that drives a process's machines: each output becomes one operation of the store or of the quota service, whose end
+//! comes back as one input.
+//!
+//! Owns the handles, the visits that wait, and the order of inputs; decides nothing. The machines are told the time of each
+//! input as it is fed, and chance from the operating system.
+//!
+//! Memory: each visit that waits, each grant that is claimed (no more than the fleet's limit, and at most 1,024 whose settlement
+//! the store does not take), each command that waits for a commit, and [`Known`]. A backlog of grants is in the store
+//! and takes none.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookproof_core::admission::{VisitAnswer, VisitToken};
+use hookproof_core::committer::{Commit, Ticket};
+use hookproof_core::delivery::{AttemptId, Send};
+use hookproof_core::hook::{Hook, Input, Output};
+use hookproof_core::identity::{GrantId, UserHandle};
+use hookproof_core::store::{Command, Committed, Epoch, GrantState, Reply, Settlement};
+use hookproof_core::upstream::Answer;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
+
+use crate::client::{Call, Client};
+use crate::clock::BootClock;
+use crate::known::{Known, Record};
+use crate::store::{Done, Store, User, Work};
+use crate::telemetry::Telemetry;
+use crate::users::Users;
+
+/// Longer waits are waited in parts: a timer's range has an end.
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
+
+/// A visit's answer, with the user's grant.
+pub(crate) type Answered = (VisitAnswer, Option<GrantId>);
+
+/// A visit on its way to the driver.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub(crate) user: User,
+    pub(crate) answer: oneshot::Sender<Answered>,
+}
+
+/// What a driver works with.
+pub(crate) struct Parts {
+    pub(crate) hook: Hook,
+    pub(crate) store: Store,
+    pub(crate) client: Client,
+    pub(crate) known: Arc<Known>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) visits: mpsc::Receiver<Visit>,
+    /// Told, or dropped, to stop.
+    pub(crate) stop: oneshot::Receiver<()>,
+}
+
+/// The end of an operation.
+#[derive(Debug)]
+enum Event {
+    Stored { ticket: Ticket, done: Done, sent: Sent },
+    Answered { attempt: AttemptId, answer: Answer },
+}
+
+/// What is remembered of a commit under way.
+#[derive(Debug)]
+struct Sent {
+    /// By place.
+    users: Vec<UserHandle>,
+    /// By command.
+    about: Vec<About>,
+}
+
+/// What a command is about, as far as [`Known`] has to learn from its result.
+#[derive(Clone, Copy, Debug)]
+enum About {
+    Record { place: usize },
+    Settlement { place: usize, settlement: Settlement },
+    Nothing,
+}
+
+/// See the module.
+pub(crate) struct Driver {
+    hook: Hook,
+    clock: BootClock,
+    store: Arc<Store>,
+    client: Arc<Client>,
+    known: Arc<Known>,
+    telemetry: Arc<Telemetry>,
+    users: Users,
+    visits: mpsc::Receiver<Visit>,
+    waiting: HashMap<VisitToken, (UserHandle, oneshot::Sender<Answered>)>,
+    visit_count: u64,
+    epoch: Epoch,
+    ended: mpsc::UnboundedSender<Event>,
+    events: mpsc::UnboundedReceiver<Event>,
+    stop: Option<oneshot::Receiver<()>>,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { hook, store, client, known, telemetry, visits, stop } = parts;
+        let (ended, events) = mpsc::unbounded_channel();
+        Self {
+            hook,
+            clock: BootClock::start(),
+            store: Arc::new(store),
+            client: Arc::new(client),
+            known,
+            telemetry,
+            users: Users::new(),
+            visits,
+            waiting: HashMap::new(),
+            visit_count: 0,
+            epoch: Epoch::default(),
+            ended,
+            events,
+            stop: Some(stop),
+        }
+    }
+
+    /// Runs until it was told to stop and nothing is under way any more.
+    pub(crate) async fn run(mut self) {
+        self.feed(Input::Started { draw: rand::random() });
+        while self.stop.is_some() || !self.hook.is_idle() || !self.waiting.is_empty() {
+            let wait = self.until_deadline();
+            // The ends of operations first: they free what visits wait for, and there are no more of them than were begun.
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => self.on_event(event),
+                () = told(&mut self.stop), if self.stop.is_some() => {
+                    self.stop = None;
+                    self.visits.close();
+                    self.feed(Input::Stop);
+                }
+                () = sleep(wait) => {
+                    self.hook.handle_timeout(self.clock.now());
+                    self.perform();
+                }
+                Some(visit) = self.visits.recv() => self.on_visit(visit),
+            }
+        }
+    }
+
+    fn until_deadline(&self) -> Duration {
+        let now = self.clock.now();
+        self.hook.next_deadline(now).map_or(WAIT_MAX, |at| at.since(now).min(WAIT_MAX))
+    }
+
+    fn on_visit(&mut self, Visit { user, answer }: Visit) {
+        if self.users.is_to_be_swept() {
+            self.users.sweep(self.hook.users().chain(self.waiting.values().map(|(user, _)| *user)));
+        }
+        let visit = VisitToken(self.visit_count);
+        self.visit_count += 1;
+        let id = Arc::clone(&user.id);
+        let user = self.users.handle(user);
+        self.waiting.insert(visit, (user, answer));
+        self.feed(Input::Visit { visit, user, user_id: id.as_bytes() });
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Stored { ticket, mut done, sent } => {
+                self.learn(&done, &sent.about);
+                self.name_users(&mut done, &sent.users);
+                self.feed(Input::Stored { ticket, reply: done.reply, draw: rand::random() });
+            }
+            Event::Answered { attempt, answer } => {
+                self.feed(Input::Answered { attempt, answer, draw: rand::random() });
+            }
+        }
+    }
+
+    fn feed(&mut self, input: Input<'_>) {
+        self.hook.handle_input(self.clock.now(), input);
+        self.perform();
+    }
+
+    /// Begins what the machines want done.
+    fn perform(&mut self) {
+        while let Some(output) = self.hook.poll_output() {
+            match output {
+                Output::Answer(visit, answer) => {
+                    if let Some((user, waiting)) = self.waiting.remove(&visit) {
+                        // Who asked may have gone.
+                        let _ = waiting.send((answer, self.users.get(user).grant));
+                    }
+                }
+                Output::Store(commit) => self.commit(commit),
+                Output::Send(send) => self.send(send),
+                Output::Audit(event) => self.telemetry.on_audit(event, |user| self.users.get(user)),
+            }
+        }
+    }
+
+    fn commit(&mut self, commit: Commit) {
+        let Commit { ticket, mut commands, into: _ } = commit;
+        let mut sent = Sent { users: Vec::new(), about: Vec::with_capacity(commands.len()) };
+        let mut places = HashMap::new();
+        let mut place_of = |users: &mut Vec<UserHandle>, user: &mut UserHandle| {
+            let place = *places.entry(*user).or_insert_with(|| {
+                users.push(*user);
+                users.len() - 1
+            });
+            *user = UserHandle(place as u64);
+            place
+        };
+        for command in &mut commands {
+            let about = match command {
+                Command::Admit(admit) => About::Record { place: place_of(&mut sent.users, &mut admit.user) },
+                Command::Find(user) => About::Record { place: place_of(&mut sent.users, user) },
+                Command::Settle(settle) => {
+                    let place = place_of(&mut sent.users, &mut settle.user);
+                    About::Settlement { place, settlement: settle.settlement }
+                }
+                Command::Open(_) | Command::Claim(_) => About::Nothing,
+            };
+            sent.about.push(about);
+        }
+        let users = sent.users.iter().map(|user| self.users.get(*user).clone()).collect();
+        let (store, ended, epoch) = (Arc::clone(&self.store), self.ended.clone(), self.epoch);
+        let (telemetry, count) = (Arc::clone(&self.telemetry), commands.len());
+        tokio::spawn(async move {
+            let began_at = Instant::now();
+            let done = store.commit(Work { commands, users }, epoch).await;
+            telemetry.on_commit(began_at.elapsed(), count, &done.reply);
+            // The driver may have stopped waiting.
+            let _ = ended.send(Event::Stored { ticket, done, sent });
+        });
+    }
+
+    fn send(&self, Send { attempt, request }: Send) {
+        let User { id, correlation, .. } = self.users.get(request.user).clone();
+        let call = Call { request, user: id, correlation };
+        let (client, ended) = (Arc::clone(&self.client), self.ended.clone());
+        let telemetry = Arc::clone(&self.telemetry);
+        telemetry.on_attempt_begins();
+        tokio::spawn(async move {
+            let began_at = Instant::now();
+            let answer = client.call(call).await;
+            telemetry.on_attempt_ends(began_at.elapsed(), request.ask, answer);
+            let _ = ended.send(Event::Answered { attempt, answer });
+        });
+    }
+
+    /// Remembers what cannot change, or not without being heard of here.
+    fn learn(&mut self, done: &Done, about: &[About]) {
+        if done.epoch != self.epoch {
+            self.epoch = done.epoch;
+            self.known.forget_all();
+        }
+        let Reply::Committed { results, .. } = &done.reply else { return };
+        for (about, result) in about.iter().zip(results) {
+            match (*about, result) {
+                (
+                    About::Record { place },
+                    Committed::Admitted { record, .. } | Committed::Found { record: Some(record), .. },
+                ) => {
+                    let User { id, grant, .. } = &done.users[place];
+                    let (variant, generation) = (record.variant, record.generation);
+                    let grant = grant.zip(record.grant);
+                    self.known.remember(Arc::clone(id), Record { variant, generation, grant });
+                }
+                (About::Settlement { place, settlement }, _) => {
+                    let id = &done.users[place].id;
+                    match settlement {
+                        Settlement::Delivered => self.known.on_state(id, GrantState::Delivered),
+                        // Under a stale fence they change nothing: the store is asked at the next visit.
+                        Settlement::Rejected | Settlement::Parked { .. } => self.known.forget(id),
+                        Settlement::Again { .. }
+                        | Settlement::Unsent { .. }
+                        | Settlement::Released { .. }
+                        | Settlement::Absent => {}
+                    }
+                }
+                (About::Record { .. } | About::Nothing, _) => {}
+            }
+        }
+    }
+
+    /// Gives the users of a reply the handles by which the machines know them.
+    fn name_users(&mut self, done: &mut Done, sent: &[UserHandle]) {
+        for (user, known) in sent.iter().zip(&done.users) {
+            self.users.get_mut(*user).grant = known.grant;
+        }
+        let Reply::Committed { results, .. } = &mut done.reply else { return };
+        for result in results {
+            if let Committed::Claimed { grants, .. } = result {
+                for grant in grants {
+                    let place = usize::try_from(grant.user.0).expect("a store's handles are places");
+                    grant.user = match sent.get(place) {
+                        Some(user) => *user,
+                        None => self.users.handle(done.users[place].clone()),
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Waits until it is told to stop, or whoever could tell has gone.
+async fn told(stop: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(stop) = stop {
+        let _ = stop.await;
+    }
+}

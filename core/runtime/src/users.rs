@@ -1,0 +1,97 @@
+//! The handles by which the machines name users, and the ids they stand for.
+//!
+//! A handle lives as long as anything in the process may still name it, and only in this process; the store knows users by
+//! their ids. What is not named any more is found by looking at everything that is: when the table has doubled, it is
+//! swept, so a visit pays for it with a constant on average.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use hookproof_core::identity::UserHandle;
+
+use crate::store::User;
+
+/// Below this it is not worth sweeping.
+const SWEEP_MIN: usize = 1_024;
+
+/// The table.
+#[derive(Debug)]
+pub(crate) struct Users {
+    by_handle: HashMap<UserHandle, User>,
+    by_id: HashMap<Arc<str>, UserHandle>,
+    next: u64,
+    sweep_at: usize,
+}
+
+impl Users {
+    pub(crate) fn new() -> Self {
+        Self { by_handle: HashMap::new(), by_id: HashMap::new(), next: 0, sweep_at: SWEEP_MIN }
+    }
+
+    /// The handle of `user`. One who is known keeps the correlation of the visit that is under way.
+    pub(crate) fn handle(&mut self, user: User) -> UserHandle {
+        if let Some(handle) = self.by_id.get(&user.id) {
+            return *handle;
+        }
+        let handle = UserHandle(self.next);
+        self.next += 1;
+        self.by_id.insert(Arc::clone(&user.id), handle);
+        self.by_handle.insert(handle, user);
+        handle
+    }
+
+    /// Whose handle it is.
+    pub(crate) fn get(&self, handle: UserHandle) -> &User {
+        self.by_handle.get(&handle).expect("a handle that a machine names is never swept")
+    }
+
+    /// The same, to add what the store knows.
+    pub(crate) fn get_mut(&mut self, handle: UserHandle) -> &mut User {
+        self.by_handle.get_mut(&handle).expect("a handle that a machine names is never swept")
+    }
+
+    /// Whether it is time for [`Users::sweep`].
+    pub(crate) fn is_to_be_swept(&self) -> bool {
+        self.by_handle.len() >= self.sweep_at
+    }
+
+    /// Forgets all but the `live` ones.
+    pub(crate) fn sweep(&mut self, live: impl Iterator<Item = UserHandle>) {
+        let live: HashSet<_> = live.collect();
+        self.by_handle.retain(|handle, _| live.contains(handle));
+        self.by_id.retain(|_, handle| live.contains(handle));
+        self.sweep_at = (2 * self.by_handle.len()).max(SWEEP_MIN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(id: &str) -> User {
+        User { id: id.into(), ..User::default() }
+    }
+
+    #[test]
+    fn a_user_who_is_named_keeps_the_handle_over_a_sweep_and_others_never_get_it() {
+        let mut users = Users::new();
+        let (ann, bob) = (users.handle(user("ann")), users.handle(user("bob")));
+        assert_eq!(users.handle(user("ann")), ann);
+        users.sweep([ann].into_iter());
+        assert_eq!(users.handle(user("ann")), ann);
+        assert_eq!(&*users.get(ann).id, "ann");
+        assert!(![ann, bob].contains(&users.handle(user("bob"))));
+    }
+
+    #[test]
+    fn the_table_does_not_grow_with_those_who_have_gone() {
+        let mut users = Users::new();
+        for number in 0..100_000 {
+            let handle = users.handle(user(&number.to_string()));
+            if users.is_to_be_swept() {
+                users.sweep([handle].into_iter());
+            }
+        }
+        assert!(users.by_handle.len() <= SWEEP_MIN && users.by_id.len() <= SWEEP_MIN);
+    }
+}
