@@ -28,7 +28,7 @@ pub const COVERAGE_FULL_PPM: u32 = 1_000_000;
 ///
 /// The bytes are used as they are: no trimming, case folding or Unicode normalisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UserId<'a>(&'a str);
+pub struct UserId<'a>(&'a [u8]);
 
 /// Why bytes are no user id. Such a visit has no variant, not even the baseline's bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -63,22 +63,24 @@ impl<'a> UserId<'a> {
         if bytes.len() > Self::LENGTH_MAX {
             return Err(InvalidUserId::TooLong);
         }
-        let text = std::str::from_utf8(bytes).map_err(|_| InvalidUserId::NotUtf8)?;
-        // Without an early exit the loop is vectorised.
-        if bytes.iter().fold(false, |found, byte| found | byte.is_ascii_control()) {
-            return Err(InvalidUserId::Control);
+        // Nearly all ids are printable ASCII, and one look at each byte says so.
+        if !bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            std::str::from_utf8(bytes).map_err(|_| InvalidUserId::NotUtf8)?;
+            if bytes.iter().any(u8::is_ascii_control) {
+                return Err(InvalidUserId::Control);
+            }
         }
-        Ok(Self(text))
+        Ok(Self(bytes))
     }
 
     /// The id's bytes, exactly as they were given.
     pub const fn as_bytes(self) -> &'a [u8] {
-        self.0.as_bytes()
+        self.0
     }
 
     /// The id as text.
-    pub const fn as_str(self) -> &'a str {
-        self.0
+    pub fn as_str(self) -> &'a str {
+        std::str::from_utf8(self.0).expect("it was checked when the id was made")
     }
 }
 

@@ -140,12 +140,17 @@ impl Waiting {
         !self.is_lookup && !matches!(self.command, Some(Command::Find(_)))
     }
 
-    fn take_command(&mut self) -> Option<Command> {
+    /// Appends what is to be done. Each kind is written where it goes, since a command is large to be handed around.
+    fn send(&mut self, commands: &mut Vec<Command>) {
         match (&self.origin, &self.command) {
-            (Some(Origin::Visit { user, .. }), _) if self.is_lookup => Some(Command::Find(*user)),
-            (Some(Origin::Visit { .. }), Some(Command::Admit(admit))) => Some(Command::Admit(*admit)),
-            (Some(Origin::Visit { .. }), command) => command.clone(),
-            (None | Some(Origin::Open | Origin::Claim | Origin::Settle(_)), _) => self.command.take(),
+            (Some(Origin::Visit { user, .. }), _) if self.is_lookup => commands.push(Command::Find(*user)),
+            (Some(Origin::Visit { .. }), Some(Command::Admit(admit))) => commands.push(Command::Admit(*admit)),
+            (Some(Origin::Visit { .. }), command) => commands.extend(command.clone()),
+            (_, Some(Command::Settle(settle))) => {
+                commands.push(Command::Settle(*settle));
+                self.command = None;
+            }
+            (None | Some(Origin::Open | Origin::Claim | Origin::Settle(_)), _) => commands.extend(self.command.take()),
         }
     }
 
@@ -258,10 +263,12 @@ impl Committer {
     }
 
     /// The next commit to be sent, if none is under way and something waits.
+    #[inline]
     pub fn poll_commit(&mut self, now: Instant) -> Option<Commit> {
-        if self.under_way.is_some() {
-            return None;
-        }
+        if self.under_way.is_some() || self.entries.is_empty() { None } else { self.commit(now) }
+    }
+
+    fn commit(&mut self, now: Instant) -> Option<Commit> {
         // Whoever asks for a commit before all outcomes gets them afterwards.
         while let Some(answered) = self.next_answered() {
             self.resolved.push_back(answered);
@@ -277,11 +284,7 @@ impl Committer {
         let ticket = Ticket(self.tickets);
         self.tickets = self.tickets.wrapping_add(1);
         let mut commands = std::mem::take(&mut self.emptied);
-        for place in 0..count {
-            if let Some(command) = self.entries[place].take_command() {
-                commands.push(command);
-            }
-        }
+        self.entries.iter_mut().take(count).for_each(|entry| entry.send(&mut commands));
         self.under_way = Some(UnderWay { ticket, sent_at: now, count });
         Some(Commit { ticket, commands, into: std::mem::take(&mut self.answered.results) })
     }
@@ -376,11 +379,13 @@ impl Committer {
     }
 
     /// The next command whose outcome is known.
+    #[inline]
     pub fn poll_resolved(&mut self) -> Option<Resolved> {
         if self.resolved.is_empty() { self.next_answered() } else { self.resolved.pop_front() }
     }
 
     /// The outcome of the first entry that is answered.
+    #[inline]
     fn next_answered(&mut self) -> Option<Resolved> {
         let result = self.answered.results.pop()?;
         let entry = self.entries.pop_front()?;
@@ -421,10 +426,11 @@ impl Committer {
             return 1;
         }
         let is_lookup = self.entries.front().is_some_and(|first| first.is_lookup);
-        let count_max = self.entries.len().min(usize::from(self.config.batch_max));
-        (0..count_max).find(|place| self.entries[*place].is_lookup != is_lookup).unwrap_or(count_max)
+        let at_most = self.entries.iter().take(usize::from(self.config.batch_max));
+        at_most.take_while(|entry| entry.is_lookup == is_lookup).count()
     }
 
+    #[cold]
     fn on_refused(&mut self, now: Instant, count: usize) {
         let entries: Vec<Waiting> = self.entries.drain(..count).collect();
         let may_read = entries.iter().any(Waiting::may_write);
@@ -442,6 +448,7 @@ impl Committer {
         }
     }
 
+    #[cold]
     fn on_unknown(&mut self, now: Instant, count: usize) {
         let entries: Vec<Waiting> = self.entries.drain(..count).collect();
         for entry in entries.into_iter().rev() {

@@ -110,9 +110,28 @@ pub enum Output {
     Audit(AuditEvent),
 }
 
+/// Where a hook puts what it wants done, in order. A driver that asks for it with [`Hook::poll_output`] needs none of its own.
+pub trait Outbox {
+    /// The next thing to do.
+    fn put(&mut self, output: Output);
+
+    /// Whether everything has been taken out.
+    fn is_empty(&self) -> bool;
+}
+
+impl Outbox for VecDeque<Output> {
+    fn put(&mut self, output: Output) {
+        self.push_back(output);
+    }
+
+    fn is_empty(&self) -> bool {
+        Self::is_empty(self)
+    }
+}
+
 /// The hook of one process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Hook {
+pub struct Hook<O = VecDeque<Output>> {
     clock: StoreClock,
     admission: Admission,
     committer: Committer,
@@ -122,7 +141,7 @@ pub struct Hook {
     is_opening: bool,
     /// How often in a row the store was not opened.
     open_failures: u32,
-    outputs: VecDeque<Output>,
+    outbox: O,
 }
 
 impl Hook {
@@ -131,6 +150,21 @@ impl Hook {
     /// # Errors
     /// Settings that do not fit together.
     pub fn new(lineage: Lineage, config: HookConfig) -> Result<Self, HookConfigError> {
+        Self::with_outbox(lineage, config, VecDeque::new())
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outbox.pop_front()
+    }
+}
+
+impl<O: Outbox> Hook<O> {
+    /// A hook that has not started and puts its outputs into `outbox`.
+    ///
+    /// # Errors
+    /// Settings that do not fit together.
+    pub fn with_outbox(lineage: Lineage, config: HookConfig, outbox: O) -> Result<Self, HookConfigError> {
         config.check()?;
         let HookConfig { delivery, committer } = config;
         Ok(Self {
@@ -141,13 +175,13 @@ impl Hook {
             versions: 0,
             is_opening: false,
             open_failures: 0,
-            outputs: VecDeque::new(),
+            outbox,
         })
     }
 
     /// Takes one input. The outputs of the last one must have been drained.
     pub fn handle_input(&mut self, mono: Instant, input: Input<'_>) {
-        assert!(self.outputs.is_empty(), "outputs are drained before the next input");
+        assert!(self.outbox.is_empty(), "outputs are drained before the next input");
         // Only what the store did not do is tried again by chance.
         let mut store_draw = 0;
         match input {
@@ -155,13 +189,7 @@ impl Hook {
                 self.deliver(mono, delivery::Input::Started { draw });
                 self.open(mono);
             }
-            Input::Visit { visit, user, user_id } => match self.admission.on_visit(user, user_id) {
-                Decision::Answer(answer) => self.outputs.push_back(Output::Answer(visit, answer)),
-                Decision::Store { command, provisional } => {
-                    let origin = Origin::Visit { visit, user, provisional };
-                    self.committer.submit(mono, origin, command);
-                }
-            },
+            Input::Visit { visit, user, user_id } => self.on_visit(mono, visit, user, user_id),
             Input::Stored { ticket, reply, draw } => {
                 self.on_stored(mono, ticket, reply);
                 store_draw = draw;
@@ -176,7 +204,7 @@ impl Hook {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, mono: Instant) {
-        assert!(self.outputs.is_empty(), "outputs are drained before the next input");
+        assert!(self.outbox.is_empty(), "outputs are drained before the next input");
         self.committer.handle_timeout(mono);
         if self.committer.is_to_open(mono) {
             self.open(mono);
@@ -186,9 +214,14 @@ impl Hook {
         self.settle_down(mono, 0);
     }
 
-    /// The next thing to do.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+    /// Where the outputs are.
+    pub const fn outbox(&self) -> &O {
+        &self.outbox
+    }
+
+    /// Where the outputs are.
+    pub const fn outbox_mut(&mut self) -> &mut O {
+        &mut self.outbox
     }
 
     /// Takes back the emptied buffer of a commit's commands, so that the next commit need not allocate one. No driver has
@@ -229,6 +262,15 @@ impl Hook {
         self.committer.submit(mono, Origin::Open, Command::Open(open));
     }
 
+    fn on_visit(&mut self, mono: Instant, visit: VisitToken, user: UserHandle, user_id: &[u8]) {
+        match self.admission.on_visit(user, user_id) {
+            Decision::Answer(answer) => self.outbox.put(Output::Answer(visit, answer)),
+            Decision::Store { command, provisional } => {
+                self.committer.submit(mono, Origin::Visit { visit, user, provisional }, command);
+            }
+        }
+    }
+
     fn on_stored(&mut self, mono: Instant, ticket: Ticket, reply: Reply) {
         let read = match &reply {
             Reply::Committed { at, versions, .. } => Some((*at, *versions)),
@@ -255,34 +297,21 @@ impl Hook {
     /// Hands every known outcome to whom it concerns, and sends what waits.
     fn settle_down(&mut self, mono: Instant, draw: u64) {
         while let Some(Resolved { origin, outcome }) = self.committer.poll_resolved() {
-            self.on_resolved(mono, origin, outcome, draw);
+            match outcome {
+                Outcome::Done { at, result } => self.on_done(mono, origin, at, result, draw),
+                Outcome::Refused => self.on_not_done(mono, origin, draw),
+                Outcome::Unknown => self.on_unknown(mono, origin, draw),
+            }
         }
         if let Some(commit) = self.committer.poll_commit(mono) {
-            self.outputs.push_back(Output::Store(commit));
+            self.outbox.put(Output::Store(commit));
         }
     }
 
-    fn on_resolved(&mut self, mono: Instant, origin: Option<Origin>, outcome: Outcome, draw: u64) {
-        let (at, result) = match outcome {
-            Outcome::Done { at, result } => (at, result),
-            Outcome::Refused => return self.on_not_done(mono, origin, draw),
-            Outcome::Unknown => return self.on_unknown(mono, origin, draw),
-        };
-        match (origin, result) {
-            (Some(Origin::Open), Committed::Opened { due_at, versions }) => {
-                self.is_opening = false;
-                self.open_failures = 0;
-                self.committer.opened();
-                self.versions = u16::try_from(versions.len()).unwrap_or(u16::MAX);
-                self.admission.on_versions(&versions);
-                self.deliver(mono, delivery::Input::Opened { due_in: due_in(at, due_at) });
-            }
-            (Some(Origin::Open), Committed::Foreign) => {
-                self.is_opening = false;
-                self.committer.refused();
-                self.outputs.push_back(Output::Audit(AuditEvent::StoreRefused));
-            }
-            (origin @ (None | Some(Origin::Visit { .. })), Committed::Admitted { record, due_at }) => {
+    fn on_done(&mut self, mono: Instant, origin: Option<Origin>, at: WallTime, result: Committed, draw: u64) {
+        let is_of_visit = matches!(origin, None | Some(Origin::Visit { .. }));
+        match result {
+            Committed::Admitted { record, due_at } if is_of_visit => {
                 self.on_record(origin, Some(record));
                 if record.first == First::Exposure && record.grant.is_some() {
                     self.deliver(mono, delivery::Input::Admitted { due_in: due_in(at, due_at) });
@@ -290,26 +319,36 @@ impl Hook {
                     self.maybe_orphaned(mono, at, due_at);
                 }
             }
-            (origin @ (None | Some(Origin::Visit { .. })), Committed::Found { record, due_at }) => {
+            Committed::Found { record, due_at } if is_of_visit => {
                 self.on_record(origin, record);
                 self.maybe_orphaned(mono, at, due_at);
             }
-            (Some(Origin::Claim), Committed::Claimed { grants, due_at, hold }) => {
+            Committed::Claimed { grants, due_at, hold } if origin == Some(Origin::Claim) => {
                 self.deliver(mono, delivery::Input::Claimed { grants, due_in: due_in(at, due_at), hold });
             }
-            (Some(Origin::Settle(attempt)), Committed::Settled { due_at }) => {
+            Committed::Settled { due_at } => {
+                let Some(Origin::Settle(attempt)) = origin else { return self.on_unknown(mono, origin, draw) };
                 self.deliver(mono, delivery::Input::Settled { attempt, due_in: due_in(at, due_at) });
             }
+            Committed::Opened { due_at, versions } if origin == Some(Origin::Open) => {
+                self.is_opening = false;
+                self.open_failures = 0;
+                self.committer.opened();
+                self.versions = u16::try_from(versions.len()).unwrap_or(u16::MAX);
+                self.admission.on_versions(&versions);
+                self.deliver(mono, delivery::Input::Opened { due_in: due_in(at, due_at) });
+            }
+            Committed::Foreign if origin == Some(Origin::Open) => {
+                self.is_opening = false;
+                self.committer.refused();
+                self.outbox.put(Output::Audit(AuditEvent::StoreRefused));
+            }
             // A reply that does not fit its command says nothing about it.
-            (
-                origin,
-                Committed::Opened { .. }
-                | Committed::Foreign
-                | Committed::Admitted { .. }
-                | Committed::Found { .. }
-                | Committed::Claimed { .. }
-                | Committed::Settled { .. },
-            ) => self.on_unknown(mono, origin, draw),
+            Committed::Opened { .. }
+            | Committed::Foreign
+            | Committed::Admitted { .. }
+            | Committed::Found { .. }
+            | Committed::Claimed { .. } => self.on_unknown(mono, origin, draw),
         }
     }
 
@@ -317,9 +356,9 @@ impl Hook {
         let answer = self.admission.on_record(record);
         if let Some(Origin::Visit { visit, user, .. }) = origin {
             if let Some(Admitted { variant, first: First::Exposure, .. }) = record {
-                self.outputs.push_back(Output::Audit(AuditEvent::Exposed { user, variant }));
+                self.outbox.put(Output::Audit(AuditEvent::Exposed { user, variant }));
             }
-            self.outputs.push_back(Output::Answer(visit, answer));
+            self.outbox.put(Output::Answer(visit, answer));
         }
     }
 
@@ -331,6 +370,7 @@ impl Hook {
     }
 
     /// The command may have been done, now or in a moment.
+    #[cold]
     fn on_unknown(&mut self, mono: Instant, origin: Option<Origin>, draw: u64) {
         self.on_not_done(mono, origin, draw);
         if let None | Some(Origin::Visit { .. }) = origin {
@@ -338,13 +378,14 @@ impl Hook {
         }
     }
 
+    #[cold]
     fn on_not_done(&mut self, mono: Instant, origin: Option<Origin>, draw: u64) {
         match origin {
             None => {}
             Some(Origin::Visit { visit, user, provisional }) => {
                 let provisionally = AuditEvent::Provisional { user, variant: provisional };
-                self.outputs.push_back(Output::Audit(provisionally));
-                self.outputs.push_back(Output::Answer(visit, VisitAnswer::Provisional { variant: provisional }));
+                self.outbox.put(Output::Audit(provisionally));
+                self.outbox.put(Output::Answer(visit, VisitAnswer::Provisional { variant: provisional }));
             }
             Some(Origin::Open) => {
                 self.is_opening = false;
@@ -371,8 +412,8 @@ impl Hook {
                 delivery::Output::Settle(attempt, settle) => {
                     self.committer.submit(mono, Origin::Settle(attempt), Command::Settle(settle));
                 }
-                delivery::Output::Send(send) => self.outputs.push_back(Output::Send(send)),
-                delivery::Output::Audit(event) => self.outputs.push_back(Output::Audit(event)),
+                delivery::Output::Send(send) => self.outbox.put(Output::Send(send)),
+                delivery::Output::Audit(event) => self.outbox.put(Output::Audit(event)),
             }
         }
     }

@@ -106,7 +106,8 @@ pub struct Now {
 /// under way at once, the one with the later store time was taken last, so an earlier one never replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StoreClock {
-    error: Duration,
+    /// In nanoseconds.
+    error: u64,
     /// When the request was sent whose reply is used.
     sent_at: Instant,
     /// When that reply arrived.
@@ -118,7 +119,7 @@ impl StoreClock {
     /// A clock that has heard nothing yet: until the first reply its bound is [`WallTime::MAX`], which refuses
     /// everything that needs a window or a lease.
     pub const fn new(error: Duration) -> Self {
-        Self { error, sent_at: Instant::ORIGIN, heard_at: Instant::ORIGIN, read: WallTime::MAX }
+        Self { error: nanos(error), sent_at: Instant::ORIGIN, heard_at: Instant::ORIGIN, read: WallTime::MAX }
     }
 
     /// Takes the time `store_time` of a reply that arrives at `mono` to a request that was sent at `sent_at`.
@@ -131,7 +132,8 @@ impl StoreClock {
 
     /// The bounds at `mono`.
     pub fn now(&self, mono: Instant) -> Now {
-        Now { mono, store_upper: self.read + mono.since(self.sent_at) + self.error }
+        let passed = mono.0.saturating_sub(self.sent_at.0);
+        Now { mono, store_upper: WallTime(self.read.0.saturating_add(passed).saturating_add(self.error)) }
     }
 }
 

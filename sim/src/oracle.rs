@@ -140,6 +140,7 @@ impl Default for Oracles {
 
 impl Oracles {
     /// Enters one check; `evidence` is asked for only at the first violation.
+    #[inline]
     pub fn check(
         &mut self,
         rule: Rule,
@@ -148,16 +149,21 @@ impl Oracles {
         holds: bool,
         evidence: impl FnOnce() -> String,
     ) {
-        let finding = &mut self.findings[rule as usize];
-        finding.checked += 1;
+        self.findings[rule as usize].checked += 1;
         if !holds {
-            finding.violations += 1;
-            finding.first.get_or_insert_with(|| Violation {
-                at: at.since(Instant::ORIGIN),
-                user: user.map(users::name),
-                evidence: evidence(),
-            });
+            self.violated(rule, at, user, evidence);
         }
+    }
+
+    #[cold]
+    fn violated(&mut self, rule: Rule, at: Instant, user: Option<u32>, evidence: impl FnOnce() -> String) {
+        let finding = &mut self.findings[rule as usize];
+        finding.violations += 1;
+        finding.first.get_or_insert_with(|| Violation {
+            at: at.since(Instant::ORIGIN),
+            user: user.map(users::name),
+            evidence: evidence(),
+        });
     }
 
     /// Enters checks that nothing can be said about, and why.

@@ -79,6 +79,17 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// Frees the place of a value of which nothing is wanted any more.
+    pub fn clear(&mut self, key: Key) {
+        if let Some((generation, value)) = self.places.get_mut(key.slot as usize)
+            && *generation == key.generation
+            && value.is_some()
+        {
+            *value = None;
+            self.free.push(key.slot);
+        }
+    }
+
     /// Gives the value a new name; the old one is stale.
     pub fn rename(&mut self, key: Key) -> Option<Key> {
         self.get(key)?;

@@ -217,13 +217,21 @@ impl SimStore {
     }
 
     /// A commit is answered; what it changed is durable from here on.
+    #[inline(never)]
     pub fn acknowledge(&mut self, key: Key, at: Instant) -> Option<Acknowledged> {
-        let Operation { sender, commit: Commit { ticket, commands: emptied, .. }, reply, facts } =
-            self.operations.remove(key)?;
+        let Operation { sender, commit, reply, facts } = self.operations.get_mut(key)?;
+        let acknowledged = Acknowledged {
+            sender: *sender,
+            ticket: commit.ticket,
+            reply: reply.take().unwrap_or(Reply::Unknown),
+            facts: std::mem::take(facts),
+            emptied: std::mem::take(&mut commit.commands),
+        };
+        self.operations.clear(key);
         for site in self.sites.iter_mut().filter(|site| !site.journal.is_empty()) {
             site.made_durable(key, at, self.history);
         }
-        Some(Acknowledged { sender, ticket, reply: reply.unwrap_or(Reply::Unknown), facts, emptied })
+        Some(acknowledged)
     }
 
     /// The store crashes: what is not durable vanishes, and whoever waits for an answer learns nothing certain.

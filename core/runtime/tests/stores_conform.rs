@@ -132,7 +132,7 @@ impl Pair {
 
     fn take(&mut self, transition: Transition) {
         // No two transitions share an instant.
-        self.now = self.now + Duration::from_nanos(1_000);
+        self.now = self.now + Duration::from_micros(1);
         match transition {
             Transition::Commit(steps) => self.commit(steps),
             Transition::BeginEpoch => {
@@ -152,7 +152,7 @@ impl Pair {
         let mut due_at_once = 0;
         let mut commands = Vec::new();
         for (place, step) in steps.into_iter().enumerate() {
-            let command = self.command(step, place);
+            let command = self.command(&step, place);
             let is_due_at_once = match &command {
                 Command::Admit(admit) => admit.grant.is_some(),
                 Command::Settle(settle) => settle.settlement == Settlement::Absent,
@@ -174,7 +174,7 @@ impl Pair {
         self.claims.extend(claimed(&found));
     }
 
-    fn command(&mut self, step: Step, place: usize) -> Command {
+    fn command(&mut self, step: &Step, place: usize) -> Command {
         match step {
             Step::Open(version) => {
                 Command::Open(Open { lineage: LineageId([1; 16]), version: VersionId([version; 16]) })

@@ -66,12 +66,16 @@ pub struct Stretch {
     pub allocation: Option<Allocation>,
     second: u64,
     second_calls: u64,
+    /// The span's stretches, from and to.
+    bounds: Vec<(Instant, Instant)>,
 }
 
 impl Stretch {
     fn new(span: Span) -> Self {
         let histogram = || Histogram::new(3).expect("three significant digits are allowed");
+        let bounds = span.stretches.iter().map(|(from, to)| (Instant::ORIGIN + *from, Instant::ORIGIN + *to));
         Self {
+            bounds: bounds.collect(),
             span,
             attempts: 0,
             calls: 0,
@@ -96,14 +100,12 @@ impl Stretch {
 
     /// Whether a moment lies in it.
     pub fn contains(&self, at: Instant) -> bool {
-        self.span.stretches.iter().any(|(from, to)| (Instant::ORIGIN + *from..Instant::ORIGIN + *to).contains(&at))
+        self.bounds.iter().any(|(from, to)| (*from..*to).contains(&at))
     }
 
     /// Whether it shares any length of time with `[from, to)`.
     fn overlaps(&self, from: Instant, to: Instant) -> bool {
-        let shares =
-            |(start, end): &(Duration, Duration)| Instant::ORIGIN + *start < to && from < Instant::ORIGIN + *end;
-        self.span.stretches.iter().any(shares)
+        self.bounds.iter().any(|(start, end)| *start < to && from < *end)
     }
 
     /// Length of the stretch.

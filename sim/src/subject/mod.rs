@@ -190,9 +190,19 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Takes one input and appends what it asks for.
+    /// Takes one input when its monotonic clock shows `mono`, and appends what it asks for.
     #[inline]
-    pub fn handle(&mut self, clocks: Clocks, input: Input, outputs: &mut Vec<Output>) {
+    pub fn handle(&mut self, mono: Instant, wall: impl FnOnce() -> WallTime, input: Input, outputs: &mut Vec<Output>) {
+        match self {
+            Self::Hardened(subject) => subject.handle(mono, input, outputs),
+            Self::Original(_) | Self::Published(_) | Self::Sabotaged(_) => {
+                self.handle_by_wall(Clocks { mono, wall: wall() }, input, outputs);
+            }
+        }
+    }
+
+    /// The same of a hook that may read the wall clock.
+    fn handle_by_wall(&mut self, clocks: Clocks, input: Input, outputs: &mut Vec<Output>) {
         match self {
             Self::Original(subject) => subject.handle(&input, outputs),
             Self::Published(subject) => subject.handle(clocks, &input, outputs),

@@ -464,10 +464,13 @@ impl World<'_> {
     }
 
     /// The fault of `class` that touches a request, if one does.
+    #[inline]
     fn touch(&mut self, class: Class, key: Key) -> Option<&FaultKind> {
-        if !self.faults.is_active(class) {
-            return None;
-        }
+        if self.faults.is_active(class) { self.touch_by(class, key) } else { None }
+    }
+
+    #[cold]
+    fn touch_by(&mut self, class: Class, key: Key) -> Option<&FaultKind> {
         let call = self.calls.get(key)?;
         let (user, number) = (call.request.user, call.number);
         let index = self.faults.touch(class, call.instance, u64::from(user), number)?;

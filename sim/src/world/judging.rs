@@ -10,7 +10,7 @@ use std::time::Duration;
 use hookproof_core::classify::{Action, AnswerClass, Applied, Doubt, RetryCause, classify, classify_read};
 use hookproof_core::delivery::config::DeliveryConfig;
 use hookproof_core::promise::Offer;
-use hookproof_core::store::{Committed, GrantState, Image};
+use hookproof_core::store::{ClaimedGrant, GrantState, Image};
 use hookproof_core::time::{Instant, WallTime, nanos};
 use hookproof_core::upstream::{Answer, Ask, Capability};
 
@@ -151,16 +151,12 @@ pub(super) enum Prompt {
 
 impl World<'_> {
     /// Judges what a process asks for, when it asks: a pause between this and the sending is part of the request's way.
-    pub(super) fn judge_asked(&mut self, now: Instant, instance: u16, prompt: Prompt, outputs: &[Output]) {
-        for output in outputs {
-            match output {
-                Output::Call(call) => self.judge_decision(now, instance, call),
-                Output::Answer { visit, .. } => self.judge_answer(now, prompt, *visit),
-                Output::Expose { .. }
-                | Output::Store(_)
-                | Output::SetTimer { .. }
-                | Output::Log(_)
-                | Output::Audit(_) => {}
+    pub(super) fn judge_asked(&mut self, now: Instant, instance: u16, prompt: Prompt) {
+        for place in 0..self.outputs.len() {
+            if let Output::Call(call) = self.outputs[place] {
+                self.judge_decision(now, instance, &call);
+            } else if let Output::Answer { visit, .. } = self.outputs[place] {
+                self.judge_answer(now, prompt, visit);
             }
         }
     }
@@ -339,32 +335,29 @@ impl World<'_> {
     }
 
     /// The store answers a commit: what it gave out is held by the sender.
-    pub(super) fn note_claims(&mut self, now: Instant, sender: Sender, results: &[Committed]) {
-        for result in results {
-            let Committed::Claimed { grants, .. } = result else { continue };
-            for grant in grants {
-                let user = u32::try_from(grant.user.0).expect("users are numbered by u32 in the simulator");
-                let is_first = grant.attempts <= 1;
-                let is_delivered = |image: &Image| image.grant_state(grant.user) == Some(GrantState::Delivered);
-                let claimed = Claimed {
-                    holder: (sender.instance, sender.process),
-                    until: now + grant.lease_until.since(grant.claimed_at),
-                    is_first,
-                    is_delivered: !is_first && self.store.images().any(is_delivered),
-                    doubt: match grant.doubt {
-                        Doubt::Clear => Known::Clear,
-                        Doubt::InDoubt if grant.first_sent_at == WallTime::UNIX_EPOCH => Known::InDoubtUndated,
-                        Doubt::InDoubt => Known::InDoubt,
-                    },
-                    clock_error: self.scenario.store.clock_error.saturating_mul(2),
-                };
-                if let Some(Takeover { is_lapsed, is_another }) = self.judging.claims.claimed(now, user, claimed) {
-                    if is_another {
-                        self.recorder.reach(Reached::Takeovers);
-                    }
-                    if is_lapsed {
-                        self.judging.postponed.forget(user);
-                    }
+    pub(super) fn note_claims(&mut self, now: Instant, sender: Sender, grants: &[ClaimedGrant]) {
+        for grant in grants {
+            let user = u32::try_from(grant.user.0).expect("users are numbered by u32 in the simulator");
+            let is_first = grant.attempts <= 1;
+            let is_delivered = |image: &Image| image.grant_state(grant.user) == Some(GrantState::Delivered);
+            let claimed = Claimed {
+                holder: (sender.instance, sender.process),
+                until: now + grant.lease_until.since(grant.claimed_at),
+                is_first,
+                is_delivered: !is_first && self.store.images().any(is_delivered),
+                doubt: match grant.doubt {
+                    Doubt::Clear => Known::Clear,
+                    Doubt::InDoubt if grant.first_sent_at == WallTime::UNIX_EPOCH => Known::InDoubtUndated,
+                    Doubt::InDoubt => Known::InDoubt,
+                },
+                clock_error: self.scenario.store.clock_error.saturating_mul(2),
+            };
+            if let Some(Takeover { is_lapsed, is_another }) = self.judging.claims.claimed(now, user, claimed) {
+                if is_another {
+                    self.recorder.reach(Reached::Takeovers);
+                }
+                if is_lapsed {
+                    self.judging.postponed.forget(user);
                 }
             }
         }

@@ -33,7 +33,7 @@ use crate::seed::{self, Concern};
 use crate::slab::Key;
 use crate::store::{Acknowledged, Fact, Sender};
 use crate::subject::{
-    Clocks, Hardened, Input, Interpreter, LogSink, Original, Output, Published, Sabotaged, Subject, configure,
+    Hardened, Input, Interpreter, LogSink, Original, Output, Published, Sabotaged, Subject, configure,
 };
 use crate::users::{self, User};
 
@@ -248,23 +248,27 @@ impl World<'_> {
 
     /// Gives a process an input and does what it asks for.
     pub(super) fn feed(&mut self, now: Instant, instance: u16, input: Input) {
-        let place = &mut self.instances[usize::from(instance)];
-        let Some(subject) = &mut place.subject else { return };
-        if !place.pauses.is_empty() {
-            place.held.push_back(input);
+        let Instance { subject, clock, pauses, held, .. } = &mut self.instances[usize::from(instance)];
+        let Some(subject) = subject else { return };
+        if !pauses.is_empty() {
+            held.push_back(input);
             return;
         }
-        let wall = match self.walls {
-            Walls::AsTheyAre => place.clock.wall(now),
+        let wall = || match self.walls {
+            Walls::AsTheyAre => clock.wall(now),
             Walls::True => self.scenario.start + now.since(Instant::ORIGIN),
         };
-        let clocks = Clocks { mono: place.clock.mono(now), wall };
         let prompt = if matches!(input, Input::Answered { .. }) { Prompt::Upstream } else { Prompt::Other };
-        let mut outputs = std::mem::take(&mut self.outputs);
-        subject.handle(clocks, input, &mut outputs);
-        self.judge_asked(now, instance, prompt, &outputs);
-        let mut asked = outputs.drain(..);
-        for output in asked.by_ref() {
+        subject.handle(clock.mono(now), wall, input, &mut self.outputs);
+        self.perform_asked(now, instance, prompt);
+    }
+
+    /// Judges what a process has asked for, and does it.
+    fn perform_asked(&mut self, now: Instant, instance: u16, prompt: Prompt) {
+        self.judge_asked(now, instance, prompt);
+        // What is taken from the end leaves nothing to be moved up.
+        self.outputs.reverse();
+        while let Some(output) = self.outputs.pop() {
             if self.stands_still(now, Moment::Claimed, instance, &output) {
                 self.instances[usize::from(instance)].withheld.push_back(output);
                 break;
@@ -273,12 +277,14 @@ impl World<'_> {
                 break;
             }
         }
-        if asked.len() > 0 && self.is_up(instance) {
-            self.instances[usize::from(instance)].withheld.extend(asked);
-        } else {
-            drop(asked);
+        if self.outputs.is_empty() {
+            return;
         }
-        self.outputs = outputs;
+        let Instance { subject, withheld, .. } = &mut self.instances[usize::from(instance)];
+        let rest = self.outputs.drain(..).rev();
+        if subject.is_some() {
+            withheld.extend(rest);
+        }
     }
 
     fn perform_withheld(&mut self, now: Instant, instance: u16) {
@@ -291,6 +297,9 @@ impl World<'_> {
     /// Whether a process begins a pause at a moment of the request that it is about to send.
     fn stands_still(&mut self, now: Instant, moment: Moment, instance: u16, output: &Output) -> bool {
         let Output::Call(call) = output else { return false };
+        if !self.faults.is_active(Class::pause_at(moment)) {
+            return false;
+        }
         let number = users::ordinal(self.recorder.user(call.user).calls.saturating_add(1), now);
         self.pauses_at(now, moment, instance, call.user, number)
     }
@@ -298,7 +307,12 @@ impl World<'_> {
     /// Whether a process begins a pause at a moment of a request's life, and if so, does it.
     pub(super) fn pauses_at(&mut self, now: Instant, moment: Moment, instance: u16, user: u32, number: u64) -> bool {
         let class = Class::pause_at(moment);
-        if !self.faults.is_active(class) || !self.is_up(instance) || !self.is_running(instance) {
+        self.faults.is_active(class) && self.pauses_by(now, class, instance, user, number)
+    }
+
+    #[cold]
+    fn pauses_by(&mut self, now: Instant, class: Class, instance: u16, user: u32, number: u64) -> bool {
+        if !self.is_up(instance) || !self.is_running(instance) {
             return false;
         }
         let Some(index) = self.faults.touch(class, instance, u64::from(user), number) else { return false };
@@ -417,29 +431,17 @@ impl World<'_> {
         let Some(Acknowledged { sender, ticket, reply, facts, emptied }) = self.store.acknowledge(key, now) else {
             return;
         };
-        let Sender { instance, process, version, number } = sender;
+        let Sender { instance, process, number, .. } = sender;
         for fact in &facts {
             match *fact {
-                Fact::Exposed { user, variant } => {
-                    self.recorder.user_mut(user).clear(User::FORGOTTEN);
-                    self.expose(now, Place::Store, user, number_of(variant), version);
-                    self.note_recorded((instance, process));
-                    self.judge_assignment(now, version, user, number_of(variant));
-                }
+                Fact::Exposed { user, variant } => self.on_recorded(now, sender, user, number_of(variant)),
                 Fact::Settled { user, state } => self.on_settled(now, user, state),
             }
         }
         self.store.reuse(facts);
         match &reply {
             Reply::Refused | Reply::Unknown => self.recorder.reach(Reached::StoreFailures),
-            Reply::Committed { results, .. } => {
-                let is_empty =
-                    |result: &&Committed| matches!(result, Committed::Claimed { grants, .. } if grants.is_empty());
-                results.iter().filter(is_empty).for_each(|_| self.recorder.reach(Reached::EmptyClaims));
-                self.note_claims(now, sender, results);
-                self.tell_claims(now, sender, results);
-                self.see_limit(now, results);
-            }
+            Reply::Committed { results, .. } => self.note_results(now, sender, results),
         }
         if self.is_alive(instance, process) {
             if let Some(subject) = &mut self.instances[usize::from(instance)].subject {
@@ -450,6 +452,42 @@ impl World<'_> {
                 Reply::Refused | Reply::Unknown => self.draws.draw(Concern::Stored, u64::from(instance), number)[0],
             };
             self.feed(now, instance, Input::Stored { ticket, reply, draw });
+        }
+    }
+
+    /// A first exposure became durable.
+    #[inline(never)]
+    fn on_recorded(&mut self, now: Instant, sender: Sender, user: u32, variant: u8) {
+        let Sender { instance, process, version, .. } = sender;
+        self.recorder.user_mut(user).clear(User::FORGOTTEN);
+        self.expose(now, Place::Store, user, variant, version);
+        self.note_recorded((instance, process));
+        self.judge_assignment(now, version, user, variant);
+    }
+
+    /// What became durable with a commit, as far as it moves grants and the fleet's limit.
+    #[inline(never)]
+    fn note_results(&mut self, now: Instant, sender: Sender, results: &[Committed]) {
+        let mut moves = false;
+        for result in results {
+            match result {
+                Committed::Claimed { grants, .. } => {
+                    moves = true;
+                    if grants.is_empty() {
+                        self.recorder.reach(Reached::EmptyClaims);
+                    }
+                    self.note_claims(now, sender, grants);
+                    self.tell_claims(now, sender, grants);
+                }
+                Committed::Settled { .. } => moves = true,
+                Committed::Opened { .. }
+                | Committed::Foreign
+                | Committed::Admitted { .. }
+                | Committed::Found { .. } => {}
+            }
+        }
+        if moves {
+            self.see_limit(now);
         }
     }
 
@@ -466,6 +504,7 @@ impl World<'_> {
         }
     }
 
+    #[inline(never)]
     fn on_settled(&mut self, now: Instant, user: u32, state: GrantState) {
         self.tell(now, user, Place::Store, Happening::Settled { state });
         self.digest.event(Kind::Settled, now, u64::from(user), state as u64);
@@ -489,12 +528,9 @@ impl World<'_> {
     }
 
     /// The fleet's limit, which claims configure and settlements move.
-    fn see_limit(&mut self, now: Instant, results: &[Committed]) {
-        let moves = |result: &Committed| matches!(result, Committed::Claimed { .. } | Committed::Settled { .. });
-        if results.iter().any(moves) {
-            let limit = self.store.images().map(|image| i64::from(image.fleet().limit())).sum();
-            self.recorder.level(Gauged::FleetLimit, now, limit);
-        }
+    fn see_limit(&mut self, now: Instant) {
+        let limit = self.store.images().map(|image| i64::from(image.fleet().limit())).sum();
+        self.recorder.level(Gauged::FleetLimit, now, limit);
     }
 
     fn see_breaker(&mut self, now: Instant, instance: u16, breaker: Breaker) {
@@ -540,7 +576,12 @@ impl World<'_> {
     /// Whether a process crashes at a moment of a request's life, and if so, does it.
     pub(super) fn crashes_at(&mut self, now: Instant, moment: Moment, instance: u16, user: u32, number: u64) -> bool {
         let class = Class::crash_at(moment);
-        if !self.faults.is_active(class) || !self.is_up(instance) {
+        self.faults.is_active(class) && self.crashes_by(now, class, instance, user, number)
+    }
+
+    #[cold]
+    fn crashes_by(&mut self, now: Instant, class: Class, instance: u16, user: u32, number: u64) -> bool {
+        if !self.is_up(instance) {
             return false;
         }
         let Some(index) = self.faults.touch(class, instance, u64::from(user), number) else { return false };

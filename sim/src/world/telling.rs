@@ -1,6 +1,6 @@
 //! What happens to a few users, told to whoever listens. Nobody listens in most runs, so asking for that is all it costs.
 
-use hookproof_core::store::Committed;
+use hookproof_core::store::ClaimedGrant;
 use hookproof_core::time::{Instant, WallTime};
 
 use super::World;
@@ -26,18 +26,15 @@ impl World<'_> {
     }
 
     /// The store gives out claims.
-    pub(super) fn tell_claims(&mut self, now: Instant, sender: Sender, results: &[Committed]) {
+    pub(super) fn tell_claims(&mut self, now: Instant, sender: Sender, grants: &[ClaimedGrant]) {
         if self.chronicle.is_none() {
             return;
         }
-        for result in results {
-            let Committed::Claimed { grants, .. } = result else { continue };
-            for grant in grants {
-                let user = u32::try_from(grant.user.0).expect("users are numbered by u32 in the simulator");
-                let (instance, attempt) = (sender.instance, grant.attempts);
-                let what = Happening::Claimed { instance, attempt, doubt: grant.doubt, fence: grant.fence };
-                self.enter(now, user, Place::Store, what);
-            }
+        for grant in grants {
+            let user = u32::try_from(grant.user.0).expect("users are numbered by u32 in the simulator");
+            let (instance, attempt) = (sender.instance, grant.attempts);
+            let what = Happening::Claimed { instance, attempt, doubt: grant.doubt, fence: grant.fence };
+            self.enter(now, user, Place::Store, what);
         }
     }
 

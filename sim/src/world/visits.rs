@@ -41,6 +41,8 @@ pub(super) struct OpenProcess {
     arrivals: u64,
     /// Who arrives next, last first; empty if an arrival may be somebody new.
     ahead: Vec<u32>,
+    /// When the next ones arrive, last first.
+    ahead_at: Vec<Instant>,
     /// Who arrived lately, by the arrival's number modulo the length that the traffic asks for.
     recent: Vec<u32>,
 }
@@ -111,9 +113,25 @@ impl World<'_> {
         let n = open.arrivals;
         let user = self.open_user(process, n);
         self.begin_visit(now, user);
-        if let Some(at) = self.arrivals.next_open(now, process, n) {
+        if let Some(at) = self.next_open_arrival(now, process, n) {
             self.queue.push(at, Event::Arrival(process));
         }
+    }
+
+    /// When an open process has its arrival after the `n`th, which is `now`. Arrivals know of nothing but the one before, so
+    /// several are worked out at a time.
+    fn next_open_arrival(&mut self, now: Instant, process: u16, n: u64) -> Option<Instant> {
+        let ahead_at = &mut self.open_processes[usize::from(process)].ahead_at;
+        if ahead_at.is_empty() {
+            let mut from = now;
+            let next = |n| {
+                from = self.arrivals.next_open(from, process, n)?;
+                Some(from)
+            };
+            ahead_at.extend((n..n + LOOKAHEAD).map_while(next));
+            ahead_at.reverse();
+        }
+        ahead_at.pop()
     }
 
     /// Who the `n`th arrival of an open process is.
@@ -230,7 +248,7 @@ impl World<'_> {
         self.tell(now, visit.user, place, Happening::Shown { shown });
         self.digest.event(Kind::Visit, now, u64::from(visit.user), shown.code());
         self.recorder.visit_ended(now, visit.intended_at);
-        self.visits.remove(key);
+        self.visits.clear(key);
     }
 
     /// A user saw a variant that counts.

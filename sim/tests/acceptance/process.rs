@@ -56,7 +56,8 @@ impl Process {
     /// One input and what comes of it.
     pub fn feed(&mut self, input: Input) -> Vec<Output> {
         let mut outputs = Vec::new();
-        self.subject.handle(self.clocks, input, &mut outputs);
+        let Clocks { mono, wall } = self.clocks;
+        self.subject.handle(mono, || wall, input, &mut outputs);
         outputs
     }
 
