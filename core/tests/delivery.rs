@@ -378,6 +378,47 @@ fn a_probe_that_finds_nothing_due_leaves_the_breaker_ready_to_probe() {
 }
 
 #[test]
+fn keys_that_repeat_their_500_neither_keep_the_breaker_open_nor_open_it_again() {
+    let mut bench = bench(WITH_KEYS);
+    bench.service.script = [Handling::ApplyAndKeep(status(500)); 20].into();
+    bench.visit_all(0, 20);
+    bench.settle_down();
+    let changes = |bench: &Bench| {
+        [AuditEvent::BreakerOpened, AuditEvent::BreakerClosed].map(|change| bench.event_count(|event| *event == change))
+    };
+    assert_eq!((bench.sends.len(), changes(&bench)), (20, [1, 0]));
+    bench.run_for(4 * SECOND);
+    for user in 20..24 {
+        bench.visit(0, user);
+    }
+    bench.run_for(2 * SECOND);
+    assert_eq!(bench.count(24, GrantState::Delivered), 4, "behind twenty keys that are due before them");
+    assert_eq!(changes(&bench), [1, 1]);
+    // The budget bounds what is tried in vain: 500 tokens at 14 a retry, then one a second.
+    assert!((20 + 4..=20 + 4 + 500 / 14 + 6).contains(&bench.sends.len()), "LOAD-2: {} sends", bench.sends.len());
+    for user in 24..44 {
+        bench.run_for(30 * SECOND);
+        bench.visit(0, user);
+        bench.settle_down();
+        assert_eq!(bench.state(user), Some(GrantState::Delivered), "at once, in the company of such keys");
+    }
+    assert_eq!(changes(&bench), [1, 1]);
+}
+
+#[test]
+fn a_service_that_answers_nothing_but_500_is_known_by_the_first_attempts() {
+    let mut bench = bench_with_open_breaker();
+    bench.run_for(10 * MINUTE);
+    let retries = bench.sends.iter().filter(|(_, _, request)| request.attempt > 1).count();
+    let firsts = bench.sends.len() - retries;
+    assert!(firsts <= 20 + 4 + 10, "5, 10, 20, 40 and then 60 s apart: {firsts} first attempts");
+    assert!(retries <= 500 / 14 + 600, "LOAD-2: {retries} retries");
+    bench.service.otherwise = Handling::Apply;
+    bench.run_for(2 * MINUTE);
+    assert_eq!(bench.count(100, GrantState::Delivered), 100, "LOAD-3");
+}
+
+#[test]
 fn an_empty_retry_budget_postpones_to_one_a_second_and_drops_none() {
     let mut config = config(WITH_KEYS);
     config.retry_budget = 28;

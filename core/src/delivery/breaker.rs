@@ -1,8 +1,8 @@
 //! When a process stops sending altogether: a circuit breaker over a sliding window.
 //!
 //! After M. Nygard, "Release It!", 2007. Closed: failures are counted over the window. Open: nothing is sent, for a time
-//! that doubles with every failed probe. Half-open: one request probes. Throttles and conflicts are not failures: the
-//! service works, and has its own say in how much.
+//! that doubles with every failed probe. Half-open: one request probes. What is a failure is the lane's to say: throttles and
+//! conflicts are none, nor is an answer that a key may have kept.
 
 use std::time::Duration;
 
@@ -104,7 +104,8 @@ impl Breaker {
         Change::None
     }
 
-    /// An answer that says nothing about the service's health (a throttle, a conflict) frees a probe's place.
+    /// An answer that says nothing about the service's health (a throttle, a conflict) frees a probe's place: the next probe may
+    /// follow at once.
     pub fn on_neutral(&mut self, now: Instant) {
         if let State::Probing { length } = self.state {
             self.state = State::Open { until: now, length };

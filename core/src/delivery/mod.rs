@@ -26,7 +26,7 @@ use self::backoff::full_jitter;
 use self::breaker::Change;
 use self::budget::Budget;
 use self::config::DeliveryConfig;
-use self::lane::{Lane, Room, load};
+use self::lane::{Lane, Room, health, load};
 pub use self::slots::AttemptId;
 use self::slots::{Slot, Slots, Stage};
 use crate::audit::AuditEvent;
@@ -407,7 +407,8 @@ impl Delivery {
             attempt: grant.attempts,
             answer: class,
         });
-        match self.lane.on_answer(now.mono, class) {
+        let health = health(class, self.config.upstream.capability, grant.doubt);
+        match self.lane.on_answer(now.mono, health) {
             Change::None => {}
             Change::Opened => self.audit(AuditEvent::BreakerOpened),
             Change::Closed => self.audit(AuditEvent::BreakerClosed),

@@ -49,6 +49,8 @@ pub enum Handling {
     ApplyAndLose,
     /// Does not execute it, and answers this.
     Answer(Answer),
+    /// Executes it, answers this, and keeps that answer under the key for as long as there are tests.
+    ApplyAndKeep(Answer),
 }
 
 /// A quota service that offers what its capability says and no more, and never lies about what it shows.
@@ -64,6 +66,8 @@ pub struct Service {
     /// When each grant was first applied.
     grants: BTreeMap<GrantId, Instant>,
     applied: BTreeMap<UserHandle, u32>,
+    /// What is answered to each repetition of a key.
+    kept: BTreeMap<GrantId, Answer>,
 }
 
 impl Service {
@@ -75,6 +79,7 @@ impl Service {
             keys: BTreeMap::new(),
             grants: BTreeMap::new(),
             applied: BTreeMap::new(),
+            kept: BTreeMap::new(),
         }
     }
 
@@ -84,6 +89,9 @@ impl Service {
     }
 
     fn handle(&mut self, now: Instant, request: Request) -> Answer {
+        if let Some(kept) = self.kept.get(&request.key) {
+            return *kept;
+        }
         match (self.script.pop_front().unwrap_or(self.otherwise), request.ask) {
             (Handling::Apply, Ask::Apply) => {
                 self.apply(now, request);
@@ -93,11 +101,16 @@ impl Service {
                 self.apply(now, request);
                 TIMED_OUT
             }
+            (Handling::ApplyAndKeep(answer), Ask::Apply) => {
+                self.apply(now, request);
+                self.kept.insert(request.key, answer);
+                answer
+            }
             (Handling::Apply | Handling::Answer(Answer::Status { code: 404, .. }), Ask::Read) => {
                 self.read(now, request)
             }
             (Handling::ApplyAndLose, Ask::Read) => TIMED_OUT,
-            (Handling::Answer(answer), _) => answer,
+            (Handling::Answer(answer), _) | (Handling::ApplyAndKeep(answer), Ask::Read) => answer,
         }
     }
 

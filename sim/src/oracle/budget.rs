@@ -10,7 +10,7 @@
 //! and each single retry that was put off has a time before which it must not be sent, which is what is checked.
 //! It knows only what went over the borders. Its clock is the process's own, since the floor's seconds are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hookproof_core::classify::RetryCause;
@@ -54,6 +54,41 @@ impl Bucket {
     pub fn refund(&mut self, is_first: bool) {
         let tokens = if is_first { 1 } else { TRANSIENT_COST };
         self.tokens = self.tokens.saturating_add(tokens).min(self.tokens_max);
+    }
+}
+
+/// Which requests of one process were asked for under a claim that was not their grant's first: their receipts return more.
+///
+/// It is the claim at the asking that counts: a process that sleeps between that and the sending, or the answer, may find that
+/// the grant has been claimed again meanwhile, by itself or by another. A first attempt leaves no trace.
+#[derive(Clone, Debug, Default)]
+pub struct Repeats {
+    /// Users whose last claim by this process was not their grant's first.
+    claimed: BTreeSet<u32>,
+    /// Requests under way, by token.
+    asked: BTreeSet<u64>,
+}
+
+impl Repeats {
+    /// The store answers a claim of this process.
+    pub fn claimed(&mut self, user: u32, is_first: bool) {
+        if !is_first {
+            self.claimed.insert(user);
+        } else if !self.claimed.is_empty() {
+            self.claimed.remove(&user);
+        }
+    }
+
+    /// The process asks for a request.
+    pub fn asked(&mut self, user: u32, token: u64) {
+        if !self.claimed.is_empty() && self.claimed.remove(&user) {
+            self.asked.insert(token);
+        }
+    }
+
+    /// The process hears how a request ended. Returns whether it was its grant's first attempt.
+    pub fn heard(&mut self, token: u64) -> bool {
+        self.asked.is_empty() || !self.asked.remove(&token)
     }
 }
 
@@ -124,6 +159,20 @@ mod tests {
             }
         }
         assert!(waits > 100, "the bucket was empty {waits} times");
+    }
+
+    #[test]
+    fn a_request_is_a_repetition_by_the_claim_under_which_it_was_asked_for() {
+        let mut repeats = Repeats::default();
+        repeats.claimed(1, true);
+        repeats.asked(1, 10);
+        repeats.claimed(1, false);
+        repeats.asked(1, 11);
+        assert_eq!((repeats.heard(11), repeats.heard(10)), (false, true));
+        repeats.claimed(2, false);
+        repeats.claimed(2, true);
+        repeats.asked(2, 12);
+        assert!(repeats.heard(12), "the store has lost the claim before");
     }
 
     #[test]

@@ -23,8 +23,6 @@ struct Claim {
     until: Instant,
     /// Requests under it whose clients wait.
     open: u16,
-    /// Whether it is the grant's first attempt.
-    is_first: bool,
     /// The commit that claimed the grant has recorded it as delivered, too: no further receipt is waited for.
     is_delivered: bool,
     /// A receipt that a living process has heard, and that is not yet recorded.
@@ -49,8 +47,6 @@ pub struct Claimed {
     pub holder: Holder,
     /// Until when the lease holds others off.
     pub until: Instant,
-    /// Whether it is the grant's first attempt.
-    pub is_first: bool,
     /// What the store says of earlier attempts.
     pub doubt: Known,
     /// Whether the same commit has recorded the grant as delivered.
@@ -115,14 +111,14 @@ struct Said {
 impl Claims {
     /// The store has answered a claim. Returns the claim that it takes the grant from, if that was another process's.
     pub fn claimed(&mut self, now: Instant, user: u32, claimed: Claimed) -> Option<Takeover> {
-        let Claimed { holder, until, is_first, doubt, is_delivered, clock_error } = claimed;
+        let Claimed { holder, until, doubt, is_delivered, clock_error } = claimed;
         if doubt != Known::Clear {
             self.doubts.entry(user).or_insert(Instant::MAX);
         }
         if doubt == Known::InDoubtUndated {
             self.undated.insert(user);
         }
-        let claim = Claim { holder, until, open: 0, is_first, is_delivered, receipt: None };
+        let claim = Claim { holder, until, open: 0, is_delivered, receipt: None };
         let before = self.by_user.insert(user, claim)?;
         if let Some(now) = self.by_user.get_mut(&user) {
             now.receipt = before.receipt;
@@ -159,11 +155,6 @@ impl Claims {
         if let Some(claim) = self.by_user.get_mut(&user) {
             claim.open = claim.open.saturating_sub(1);
         }
-    }
-
-    /// Whether the last claim is known to be the grant's first attempt.
-    pub fn is_first(&self, user: u32) -> bool {
-        self.by_user.get(&user).is_some_and(|claim| claim.is_first)
     }
 
     /// A living process has heard that the grant is applied.
@@ -311,14 +302,7 @@ mod tests {
     }
 
     fn claimed(holder: Holder, until: u64) -> Claimed {
-        Claimed {
-            holder,
-            until: at(until),
-            is_first: true,
-            doubt: Known::Clear,
-            is_delivered: false,
-            clock_error: Duration::ZERO,
-        }
+        Claimed { holder, until: at(until), doubt: Known::Clear, is_delivered: false, clock_error: Duration::ZERO }
     }
 
     #[test]

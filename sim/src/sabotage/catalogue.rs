@@ -52,6 +52,7 @@ pub enum Sabotage {
     NoBreaker,
     OutageIsPause,
     BreakerCountsThrottles,
+    BreakerCountsKeptErrors,
     NoJitter,
     IgnoresRetryAfter,
     NoEffectCap,
@@ -120,7 +121,7 @@ use self::Sabotage as S;
 use super::Ground as G;
 
 #[rustfmt::skip]
-static CATALOGUE: [About; 49] = [
+static CATALOGUE: [About; 50] = [
     about(S::KeyPerAttempt, "key-per-attempt", G::Swarm, &["GRANT-1"],
         "a new idempotency key for each attempt"),
     about(S::KeyPerVersion, "key-per-version", G::Deploys, &["GRANT-1"],
@@ -213,6 +214,8 @@ static CATALOGUE: [About; 49] = [
         "after a 503 nothing is sent for an hour"),
     about(S::BreakerCountsThrottles, "breaker-counts-throttles", G::Throttled, &["upstream.goodput-ratio"],
         "a 429 counts as a failure"),
+    about(S::BreakerCountsKeptErrors, "breaker-counts-kept-errors", G::KeptErrors, &["LOAD-3", "upstream.goodput-ratio"],
+        "a 500 that a key may have kept counts as a failure"),
     about(S::NoJitter, "no-jitter", G::Together, &["upstream.peak-rps"],
         "backoff is its bound, so that who failed together comes back together"),
     about(S::IgnoresRetryAfter, "ignores-retry-after", G::Throttled, &["upstream.calls"],

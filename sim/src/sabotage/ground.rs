@@ -33,6 +33,8 @@ pub enum Ground {
     Outage,
     /// Three in five requests are throttled.
     Throttled,
+    /// Hundreds of keys repeat their 500.
+    KeptErrors,
     /// Forty grants fail at one moment.
     Together,
     /// More grants a minute than the cap lets through.
@@ -41,7 +43,7 @@ pub enum Ground {
 
 impl Ground {
     /// All grounds.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Swarm,
         Self::Fair,
         Self::Deploys,
@@ -56,6 +58,7 @@ impl Ground {
         Self::Failing,
         Self::Outage,
         Self::Throttled,
+        Self::KeptErrors,
         Self::Together,
         Self::Capped,
     ];
@@ -77,6 +80,7 @@ impl Ground {
             Self::Failing => "failing",
             Self::Outage => "outage",
             Self::Throttled => "throttled",
+            Self::KeptErrors => "kept-errors",
             Self::Together => "together",
             Self::Capped => "capped",
         }
@@ -99,6 +103,7 @@ impl Ground {
             | Self::Failing
             | Self::Outage
             | Self::Throttled
+            | Self::KeptErrors
             | Self::Together
             | Self::Capped => format!("scenarios/sabotage/{}.toml", self.name()),
         }
@@ -121,6 +126,7 @@ impl Ground {
             Self::Failing => "two in five requests fail, for long",
             Self::Outage => "nothing answers for two minutes",
             Self::Throttled => "three in five requests are throttled",
+            Self::KeptErrors => "hundreds of keys repeat their 500 to whoever asks again",
             Self::Together => "forty grants fail at one moment",
             Self::Capped => "more grants a minute than the cap lets through",
         }
@@ -143,6 +149,7 @@ impl Ground {
             Self::Failing => include_str!("../../../scenarios/sabotage/failing.toml"),
             Self::Outage => include_str!("../../../scenarios/sabotage/outage.toml"),
             Self::Throttled => include_str!("../../../scenarios/sabotage/throttled.toml"),
+            Self::KeptErrors => include_str!("../../../scenarios/sabotage/kept-errors.toml"),
             Self::Together => include_str!("../../../scenarios/sabotage/together.toml"),
             Self::Capped => include_str!("../../../scenarios/sabotage/capped.toml"),
         }

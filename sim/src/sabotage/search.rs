@@ -99,6 +99,7 @@ impl Search {
             | Ground::Failing
             | Ground::Outage
             | Ground::Throttled
+            | Ground::KeptErrors
             | Ground::Together
             | Ground::Capped => run_with(&self.base, setting, &mut |_| {}).0,
         }

@@ -415,7 +415,7 @@ impl World<'_> {
         if request.ask == Ask::Apply && matches!(answer, Answer::Status { code: 200..=299, .. }) {
             self.recorder.acknowledged(now, name);
         }
-        let attempt = judging::Attempt { ask: request.ask, user: request.user, sent_at };
+        let attempt = judging::Attempt { ask: request.ask, user: request.user, token, sent_at };
         self.note_answer(now, instance, attempt, answer);
         let [draw, _] = self.draws.draw(Concern::Answer, user, number);
         self.feed(now, instance, Input::Answered { token, answer, draw });
@@ -447,8 +447,8 @@ impl World<'_> {
             self.outcomes += 1;
             if let Some(call) = self.calls.get_mut(key) {
                 call.client = Client::Gone;
-                let attempt =
-                    judging::Attempt { ask: call.request.ask, user: call.request.user, sent_at: call.sent_at };
+                let Call { request, token, sent_at, .. } = *call;
+                let attempt = judging::Attempt { ask: request.ask, user: request.user, token, sent_at };
                 if call.service != Service::Works {
                     self.calls.remove(key);
                 }

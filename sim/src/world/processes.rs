@@ -26,7 +26,7 @@ use crate::fault::{self, Class};
 use crate::metrics::levels::Gauged;
 use crate::metrics::reached::Reached;
 use crate::metrics::recorder::Closing;
-use crate::oracle::budget::Bucket;
+use crate::oracle::budget::{Bucket, Repeats};
 use crate::oracle::{self, Rule};
 use crate::scenario::{Excuse, FaultKind, HookKind, Moment};
 use crate::seed::{self, Concern};
@@ -65,6 +65,7 @@ pub(super) struct Instance {
     breaker: Breaker,
     /// What its process may still retry, as the oracle counts it.
     pub bucket: Bucket,
+    pub repeats: Repeats,
 }
 
 /// Whether a process lets requests through, by its own word.
@@ -91,6 +92,7 @@ impl Instance {
             resumed_at: None,
             breaker: Breaker::Closed,
             bucket,
+            repeats: Repeats::default(),
         }
     }
 }
@@ -116,6 +118,7 @@ impl World<'_> {
         let place = &mut self.instances[usize::from(instance)];
         place.subject = Some(subject);
         place.bucket = self.judging.bucket();
+        place.repeats = Repeats::default();
         place.starts += 1;
         let (starts, process) = (place.starts, place.process);
         if starts > 1 {

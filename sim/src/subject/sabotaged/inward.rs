@@ -62,7 +62,9 @@ impl Sabotaged {
         let class = AnswerClass::of(answer);
         let retry_after = if let Answer::Status { retry_after, .. } = answer { retry_after } else { None };
         match (self.sabotage, class) {
-            (Sabotage::BreakerCountsThrottles, AnswerClass::Throttled) => {
+            // A 503 is never kept, and means the same in all else.
+            (Sabotage::BreakerCountsThrottles, AnswerClass::Throttled)
+            | (Sabotage::BreakerCountsKeptErrors, AnswerClass::ServerError) => {
                 Answer::Status { code: 503, body: Body::WellFormed, retry_after }
             }
             (Sabotage::OutageIsPause, AnswerClass::Unavailable) => {

@@ -234,6 +234,7 @@ pub fn configure(sabotage: Sabotage, instances: u16, config: &mut HookConfig) {
         | Sabotage::WaitsForUpstream
         | Sabotage::OutageIsPause
         | Sabotage::BreakerCountsThrottles
+        | Sabotage::BreakerCountsKeptErrors
         | Sabotage::IgnoresRetryAfter => None,
     };
     if let Some(protection) = removed {
