@@ -399,6 +399,7 @@ impl Committer {
             Command::Admit(admit) => Some(admit.user),
             Command::Find(user) => Some(*user),
             Command::Settle(settle) => Some(settle.user),
+            Command::Resolve(resolve) => Some(resolve.user),
             Command::Open(_) | Command::Claim(_) => None,
         };
         self.entries.iter().filter_map(move |entry| match (entry.origin, &entry.command) {

@@ -93,6 +93,8 @@ pub enum Input<'a> {
         /// Chance, uniform over all 64 bits.
         draw: u64,
     },
+    /// Somebody else has changed the store: a grant may be due.
+    StoreChanged,
     /// The process is to end.
     Stop,
 }
@@ -197,6 +199,7 @@ impl<O: Outbox> Hook<O> {
             Input::Answered { attempt, answer, draw } => {
                 self.deliver(mono, delivery::Input::Answered { attempt, answer, draw });
             }
+            Input::StoreChanged => self.deliver(mono, delivery::Input::MaybeOrphaned { due_in: Duration::ZERO }),
             Input::Stop => self.deliver(mono, delivery::Input::Stop),
         }
         self.settle_down(mono, store_draw);
@@ -348,7 +351,8 @@ impl<O: Outbox> Hook<O> {
             | Committed::Foreign
             | Committed::Admitted { .. }
             | Committed::Found { .. }
-            | Committed::Claimed { .. } => self.on_unknown(mono, origin, draw),
+            | Committed::Claimed { .. }
+            | Committed::Resolved { .. } => self.on_unknown(mono, origin, draw),
         }
     }
 

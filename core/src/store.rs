@@ -72,6 +72,8 @@ pub enum Command {
     Claim(Claim),
     /// Records what came of a claimed grant.
     Settle(Settle),
+    /// A human has looked at a parked grant.
+    Resolve(Resolve),
 }
 
 /// See [`Command::Open`].
@@ -173,6 +175,42 @@ pub enum Settlement {
     Absent,
 }
 
+/// See [`Command::Resolve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Resolve {
+    /// The user.
+    pub user: UserHandle,
+    /// The grant.
+    pub grant: GrantId,
+    /// What the human says.
+    pub resolution: Resolution,
+}
+
+/// What a human says of a parked grant. Nothing that can be said makes the hook send a grant that it would not send by its own rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resolution {
+    /// It is applied: delivered.
+    Applied,
+    /// It is not applied and will not be, or was applied by hand: rejected.
+    NotApplied,
+    /// It is due again, as much in doubt as before: where the rules forbid a request, it is parked again.
+    Retry,
+}
+
+impl Resolution {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Applied, Self::NotApplied, Self::Retry];
+
+    /// The name on the command line and over HTTP.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::NotApplied => "not-applied",
+            Self::Retry => "retry",
+        }
+    }
+}
+
 /// A claimed grant, as its claimer needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimedGrant {
@@ -257,6 +295,13 @@ pub enum Committed {
         /// See above.
         due_at: WallTime,
     },
+    /// To [`Command::Resolve`].
+    Resolved {
+        /// Whether there was such a parked grant.
+        was_parked: bool,
+        /// See above.
+        due_at: WallTime,
+    },
 }
 
 /// The record that an admission made or found.
@@ -292,7 +337,7 @@ pub enum GrantState {
     Delivered,
     /// The service refused it for good. Final.
     Rejected,
-    /// A human must look; only a receipt ends it.
+    /// A human must look; only a receipt ends it, or that human.
     Parked,
 }
 
@@ -317,6 +362,10 @@ impl GrantState {
 pub struct Evidence {
     /// Which grant.
     pub grant: GrantId,
+    /// By how much, as promised at the exposure.
+    pub units: u32,
+    /// The last claim's.
+    pub fence: Fence,
     /// Why.
     pub reason: ParkReason,
     /// The last answer, if there was one.

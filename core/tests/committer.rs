@@ -74,6 +74,7 @@ fn result_of(command: &Command) -> Committed {
         Command::Find(_) => Committed::Found { record: None, due_at },
         Command::Claim(_) => Committed::Claimed { grants: Vec::new(), due_at, hold: None },
         Command::Settle(_) => Committed::Settled { due_at },
+        Command::Resolve(_) => Committed::Resolved { was_parked: true, due_at },
     }
 }
 
@@ -546,6 +547,7 @@ fn user_of(command: &Command) -> Option<u64> {
     match command {
         Command::Admit(admit) => Some(admit.user.0),
         Command::Settle(settle) => Some(settle.user.0),
+        Command::Resolve(resolve) => Some(resolve.user.0),
         Command::Find(user) => Some(user.0),
         Command::Open(_) | Command::Claim(_) => None,
     }

@@ -179,6 +179,7 @@ fn result_for(command: &Command, nonsense: &Nonsense) -> Committed {
         Command::Find(_) => Committed::Found { record: Some(nonsense.record), due_at },
         Command::Claim(_) => Committed::Claimed { grants: nonsense.grants.clone(), due_at, hold: nonsense.hold },
         Command::Settle(_) => Committed::Settled { due_at },
+        Command::Resolve(_) => Committed::Resolved { was_parked: nonsense.hold.is_some(), due_at },
     }
 }
 
@@ -215,6 +216,7 @@ fn committed() -> impl Strategy<Value = Committed> {
             hold
         }),
         wall().prop_map(|due_at| Committed::Settled { due_at }),
+        (any::<bool>(), wall()).prop_map(|(was_parked, due_at)| Committed::Resolved { was_parked, due_at }),
     ]
 }
 

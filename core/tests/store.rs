@@ -17,7 +17,7 @@ use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::store::{
     Admit, Claim, ClaimNonce, ClaimedGrant, Command, Committed, Epoch, Fence, FleetLimits, GrantIntent, GrantState,
-    Image, LineageId, Load, Open, Reply, Settle, Settlement, VersionId,
+    Image, LineageId, Load, Open, Reply, Resolution, Resolve, Settle, Settlement, VersionId,
 };
 use hookproof_core::time::WallTime;
 use proptest::collection::vec;
@@ -50,6 +50,11 @@ enum Transition {
     Settle {
         claim: Index,
         outcome: SettleOutcome,
+    },
+    /// A human has looked at the grant of a claim that was answered, parked or not.
+    Resolve {
+        claim: Index,
+        resolution: Resolution,
     },
     /// Settles a user or a grant that the store does not know.
     SettleUnknown {
@@ -119,6 +124,8 @@ fn transition() -> impl Strategy<Value = Transition> {
         2 => (0..2 * USER_COUNT).prop_map(Transition::Find),
         10 => claim,
         8 => (any::<Index>(), outcome()).prop_map(|(claim, outcome)| Transition::Settle { claim, outcome }),
+        2 => (any::<Index>(), select(Resolution::ALL.to_vec()))
+            .prop_map(|(claim, resolution)| Transition::Resolve { claim, resolution }),
         1 => (0..2 * USER_COUNT, outcome()).prop_map(|(user, outcome)| Transition::SettleUnknown { user, outcome }),
         1 => (0..3_u32).prop_map(|skipped| Transition::BeginEpoch { skipped }),
         6 => (0_u64..20).prop_map(|seconds| Transition::Step(Duration::from_secs(seconds))),
@@ -170,6 +177,7 @@ impl Pair {
             | Transition::Find(_)
             | Transition::Claim { .. }
             | Transition::Settle { .. }
+            | Transition::Resolve { .. }
             | Transition::SettleUnknown { .. } => {
                 let Some(command) = self.command(transition) else { return };
                 self.apply(command);
@@ -199,6 +207,10 @@ impl Pair {
                 let claim = claim.get(&self.claims);
                 Some(settle(claim.user, claim.grant, claim.fence, outcome))
             }
+            Transition::Resolve { claim, resolution } if !self.claims.is_empty() => {
+                let ClaimedGrant { user, grant, .. } = *claim.get(&self.claims);
+                Some(Command::Resolve(Resolve { user, grant, resolution: *resolution }))
+            }
             Transition::SettleUnknown { user, outcome } => {
                 // Which grant a settled row had is not kept: a receipt for another one would count for it.
                 let mut outcome = *outcome;
@@ -208,9 +220,11 @@ impl Pair {
                 let fence = Fence { epoch: Epoch(0), claim: 1, nonce: self.nonce() };
                 Some(settle(UserHandle(*user), GrantId::from_bytes([0xee; 16]), fence, &outcome))
             }
-            Transition::Settle { .. } | Transition::BeginEpoch { .. } | Transition::Step(_) | Transition::Vanish(_) => {
-                None
-            }
+            Transition::Settle { .. }
+            | Transition::Resolve { .. }
+            | Transition::BeginEpoch { .. }
+            | Transition::Step(_)
+            | Transition::Vanish(_) => None,
         }
     }
 
@@ -249,6 +263,7 @@ impl Pair {
                 assert!((1..=claim.fleet.max_in_flight.max(1)).contains(&limit), "the limit is {limit}");
                 self.model.claim(self.now, &claim, limit, grants)
             }
+            Command::Resolve(resolve) => self.model.resolve(self.now, resolve),
             Command::Settle(settle) => {
                 let earlier = before.fleet().limit();
                 match settle.load {
@@ -268,6 +283,10 @@ impl Pair {
             Transition::Claim { limit, .. } => self.image.claimable(self.now, *limit).collect(),
             Transition::Settle { .. } | Transition::SettleUnknown { .. } => match self.command(transition) {
                 Some(Command::Settle(settle)) => vec![settle.user],
+                _ => return,
+            },
+            Transition::Resolve { .. } => match self.command(transition) {
+                Some(Command::Resolve(resolve)) => vec![resolve.user],
                 _ => return,
             },
             Transition::Open { .. }

@@ -311,7 +311,7 @@ impl Site {
         let user = match command {
             Command::Admit(admit) => admit.user,
             Command::Find(user) => *user,
-            Command::Open(_) | Command::Claim(_) | Command::Settle(_) => return false,
+            Command::Open(_) | Command::Claim(_) | Command::Settle(_) | Command::Resolve(_) => return false,
         };
         (self.durable_count..self.journal.len()).any(|place| self.journal[place].saved.user() == user)
     }
@@ -320,6 +320,7 @@ impl Site {
     fn apply(&mut self, now: WallTime, command: Command, facts: &mut Vec<Fact>) -> Committed {
         let subject = match &command {
             Command::Settle(settle) => Some((settle.user, self.image.grant_state(settle.user))),
+            Command::Resolve(resolve) => Some((resolve.user, self.image.grant_state(resolve.user))),
             Command::Admit(admit) => Some((admit.user, None)),
             Command::Open(_) | Command::Find(_) | Command::Claim(_) => None,
         };
@@ -336,6 +337,7 @@ impl Site {
             Command::Open(_) | Command::Find(_) => {}
             Command::Admit(admit) => journal.push_back(entry(admit.user)),
             Command::Settle(settle) => journal.push_back(entry(settle.user)),
+            Command::Resolve(resolve) => journal.push_back(entry(resolve.user)),
             Command::Claim(claim) => journal.extend(image.claimable(now, claim.limit).map(entry)),
         }
     }
@@ -360,7 +362,7 @@ fn fact(image: &Image, result: &Committed, user: UserHandle, before: Option<Gran
         Committed::Admitted { record, .. } if record.first == First::Exposure => {
             Some(Fact::Exposed { user: number, variant: record.variant })
         }
-        Committed::Settled { .. } => {
+        Committed::Settled { .. } | Committed::Resolved { .. } => {
             let state = image.grant_state(user)?;
             let is_final = match state {
                 GrantState::Delivered | GrantState::Rejected | GrantState::Parked => true,

@@ -213,6 +213,10 @@ impl Driver {
                     let place = place_of(&mut sent.users, &mut settle.user);
                     About::Settlement { place, settlement: settle.settlement }
                 }
+                Command::Resolve(resolve) => {
+                    place_of(&mut sent.users, &mut resolve.user);
+                    About::Nothing
+                }
                 Command::Open(_) | Command::Claim(_) => About::Nothing,
             };
             sent.about.push(about);

@@ -18,7 +18,7 @@ use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::store::{
     Admit, Claim, ClaimNonce, ClaimedGrant, Command, Committed, Epoch, FleetLimits, GrantIntent, Image, LineageId,
-    Load, Open, Reply, Settlement, VersionId,
+    Load, Open, Reply, Resolution, Resolve, Settlement, VersionId,
 };
 use hookproof_core::time::WallTime;
 use hookproof_runtime::store::sqlite::Database;
@@ -47,7 +47,7 @@ enum Transition {
 }
 
 /// One command of a commit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Open(u8),
     Admit {
@@ -65,6 +65,11 @@ enum Step {
         settlement: Settlement,
         load: Load,
         pause: Duration,
+    },
+    /// A human has looked at the grant of such a claim.
+    Resolve {
+        claim: Index,
+        resolution: Resolution,
     },
 }
 
@@ -97,6 +102,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (fleet, 5_u64..30).prop_map(|(fleet, lease)| Step::Claim { fleet, lease: Duration::from_secs(lease) }),
         5 => (any::<Index>(), settlement(), load, pause)
             .prop_map(|(claim, settlement, load, pause)| Step::Settle { claim, settlement, load, pause }),
+        2 => (any::<Index>(), prop::sample::select(Resolution::ALL.to_vec()))
+            .prop_map(|(claim, resolution)| Step::Resolve { claim, resolution }),
     ]
 }
 
@@ -152,10 +159,11 @@ impl Pair {
         let mut due_at_once = 0;
         let mut commands = Vec::new();
         for (place, step) in steps.into_iter().enumerate() {
-            let command = self.command(&step, place);
+            let command = self.command(step, place);
             let is_due_at_once = match &command {
                 Command::Admit(admit) => admit.grant.is_some(),
                 Command::Settle(settle) => settle.settlement == Settlement::Absent,
+                Command::Resolve(resolve) => resolve.resolution == Resolution::Retry,
                 Command::Open(_) | Command::Find(_) | Command::Claim(_) => false,
             };
             due_at_once += u32::from(is_due_at_once);
@@ -174,7 +182,7 @@ impl Pair {
         self.claims.extend(claimed(&found));
     }
 
-    fn command(&mut self, step: &Step, place: usize) -> Command {
+    fn command(&mut self, step: Step, place: usize) -> Command {
         match step {
             Step::Open(version) => {
                 Command::Open(Open { lineage: LineageId([1; 16]), version: VersionId([version; 16]) })
@@ -190,6 +198,14 @@ impl Pair {
                 // Above the half: as a signed number it is negative.
                 let nonce = ClaimNonce(u64::MAX - self.nonce);
                 Command::Claim(Claim { nonce, limit: self.claim_limit, fleet, lease, into: Vec::new() })
+            }
+            Step::Resolve { claim, resolution } => {
+                let Some(ClaimedGrant { user, grant, .. }) =
+                    self.claims.get(claim.index(self.claims.len().max(1))).copied()
+                else {
+                    return Command::Find(UserHandle(0));
+                };
+                Command::Resolve(Resolve { user, grant, resolution })
             }
             Step::Settle { claim, settlement, load, pause } => {
                 if self.claims.is_empty() {
@@ -233,6 +249,7 @@ fn work(mut commands: Vec<Command>) -> (Work, Vec<UserHandle>) {
             Command::Admit(admit) => place_of(&mut admit.user),
             Command::Find(user) => place_of(user),
             Command::Settle(settle) => place_of(&mut settle.user),
+            Command::Resolve(resolve) => place_of(&mut resolve.user),
             Command::Open(_) | Command::Claim(_) => {}
         }
     }
@@ -284,7 +301,8 @@ fn claimed(reply: &Reply) -> Vec<ClaimedGrant> {
         | Committed::Foreign
         | Committed::Admitted { .. }
         | Committed::Found { .. }
-        | Committed::Settled { .. } => Vec::new(),
+        | Committed::Settled { .. }
+        | Committed::Resolved { .. } => Vec::new(),
     };
     results.iter().flat_map(grants).collect()
 }

@@ -12,7 +12,7 @@ use super::due::DueOrder;
 use super::rows::{GrantRecord, Head, UserRecord};
 use super::{
     Admit, Admitted, Claim, ClaimNonce, ClaimedGrant, Command, Committed, Epoch, Evidence, Fence, First, Fleet,
-    GrantState, Hold, LineageId, Open, Reply, Settle, Settlement, VersionId,
+    GrantState, Hold, LineageId, Open, Reply, Resolution, Resolve, Settle, Settlement, VersionId,
 };
 use crate::classify::Doubt;
 use crate::experiment::VariantIndex;
@@ -229,6 +229,10 @@ impl Image {
                 self.settle(now, settle);
                 Committed::Settled { due_at: self.due_at() }
             }
+            Command::Resolve(resolve) => {
+                let was_parked = self.resolve(now, resolve);
+                Committed::Resolved { was_parked, due_at: self.due_at() }
+            }
         }
     }
 
@@ -247,6 +251,7 @@ impl Image {
                 self.due_at_under(&fleet) <= now
             }
             Command::Settle(_) => true,
+            Command::Resolve(resolve) => self.parked_as(resolve).is_some(),
         }
     }
 
@@ -595,6 +600,8 @@ impl Image {
             Settlement::Parked { reason, answer } => {
                 let evidence = Evidence {
                     grant: open.grant,
+                    units: open.units,
+                    fence: open.fence,
                     reason,
                     answer,
                     attempts: open.attempts,
@@ -625,6 +632,47 @@ impl Image {
                 self.reschedule(row.open_slot, now);
             }
         }
+    }
+
+    /// The evidence of the parked grant that `resolve` speaks of.
+    fn parked_as(&self, resolve: &Resolve) -> Option<Evidence> {
+        self.evidence.get(&resolve.user).copied().filter(|evidence| evidence.grant == resolve.grant)
+    }
+
+    /// Ends a parked grant or makes it due again, and says whether there was one.
+    fn resolve(&mut self, now: WallTime, resolve: Resolve) -> bool {
+        let Some(evidence) = self.parked_as(&resolve) else { return false };
+        self.evidence.remove(&resolve.user);
+        match resolve.resolution {
+            Resolution::Applied => self.finish(resolve.user, GrantState::Delivered),
+            Resolution::NotApplied => self.finish(resolve.user, GrantState::Rejected),
+            Resolution::Retry => self.reopen(now, resolve.user, evidence),
+        }
+        true
+    }
+
+    /// `GRANT-4`: what was known of earlier attempts still counts, unless the store may have lost some of it since.
+    fn reopen(&mut self, now: WallTime, user: UserHandle, evidence: Evidence) {
+        let Evidence { grant, units, fence, attempts, first_sent_at, sent_until, .. } = evidence;
+        let first_sent_at = if fence.epoch == self.epoch { first_sent_at } else { WallTime::UNIX_EPOCH };
+        let open = OpenGrant {
+            grant,
+            user,
+            units,
+            due_at: now,
+            first_sent_at,
+            sent_until: sent_until.max(self.epoch_began_at),
+            fence,
+            attempts,
+            doubt: Doubt::InDoubt,
+            is_seen: first_sent_at < WallTime::MAX,
+        };
+        let slot = self.open_slot(open, GrantState::Pending);
+        let row = self.row_mut(user);
+        row.open_slot = slot;
+        let from = row.grant.replace(GrantState::Pending);
+        self.counts.shift(from, Some(GrantState::Pending));
+        self.rows_written += 1;
     }
 
     /// `GRANT-5`: a stale fence schedules nothing, but doubt is never forgotten. `GRANT-4`: nobody knows when that claim was,

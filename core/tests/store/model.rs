@@ -11,7 +11,7 @@ use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::{GrantId, UserHandle};
 use hookproof_core::store::{
     Admit, Admitted, Claim, ClaimedGrant, Committed, Counts, Epoch, Evidence, Fence, First, GrantState, Hold,
-    LineageId, Open, Settle, Settlement, VersionId,
+    LineageId, Open, Resolution, Resolve, Settle, Settlement, VersionId,
 };
 use hookproof_core::time::WallTime;
 
@@ -291,6 +291,8 @@ impl Model {
                 grant.state = GrantState::Parked;
                 grant.evidence = Some(Evidence {
                     grant: grant.id,
+                    units: grant.units,
+                    fence: grant.fence,
                     reason,
                     answer,
                     attempts: grant.attempts,
@@ -318,6 +320,30 @@ impl Model {
                 grant.attempts -= 1;
             }
         }
+    }
+
+    /// A human has looked at it.
+    pub fn resolve(&mut self, now: WallTime, resolve: Resolve) -> Committed {
+        let (epoch, began_at) = (self.epoch, self.epoch_began_at);
+        let grant = self.users.get_mut(&resolve.user.0).and_then(|user| user.grant.as_mut());
+        let parked = grant.filter(|grant| grant.id == resolve.grant && grant.state == GrantState::Parked);
+        let was_parked = parked.is_some();
+        if let Some(grant) = parked {
+            let evidence = grant.evidence.take().expect("what is parked has evidence");
+            match resolve.resolution {
+                Resolution::Applied => grant.state = GrantState::Delivered,
+                Resolution::NotApplied => grant.state = GrantState::Rejected,
+                Resolution::Retry => {
+                    let first_sent_at =
+                        if grant.fence.epoch == epoch { evidence.first_sent_at } else { WallTime::UNIX_EPOCH };
+                    (grant.state, grant.due_at, grant.doubt) = (GrantState::Pending, now, Doubt::InDoubt);
+                    let is_counted = first_sent_at < WallTime::MAX;
+                    grant.counted = is_counted.then_some(first_sent_at).into_iter().collect();
+                    grant.sent_until = evidence.sent_until.max(began_at);
+                }
+            }
+        }
+        Committed::Resolved { was_parked, due_at: self.due_at() }
     }
 
     /// Whatever is open may have been sent by a claim that the store has lost.

@@ -505,7 +505,7 @@ impl Bench {
                 Command::Open(_) => &mut self.open_fates,
                 Command::Admit(_) | Command::Find(_) => &mut self.admit_fates,
                 Command::Claim(_) => &mut self.claim_fates,
-                Command::Settle(_) => &mut self.settle_fates,
+                Command::Settle(_) | Command::Resolve(_) => &mut self.settle_fates,
             };
             if fate.is_none() {
                 fate = fates.pop_front();

@@ -556,8 +556,7 @@ on = ["app-2"]
                 lease_until: claimed_at + self.0.judging.delivery.lease,
             };
             let sender = Sender { instance, process: self.0.process_of(instance), version: 0, number: 0 };
-            let claimed = Committed::Claimed { grants: vec![grant], due_at: WallTime::MAX, hold: None };
-            self.0.note_claims(now, sender, &[claimed]);
+            self.0.note_claims(now, sender, &[grant]);
             self.0.judge_decision(now, instance, &call(user, attempts));
         }
 

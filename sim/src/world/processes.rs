@@ -482,7 +482,7 @@ impl World<'_> {
                     self.note_claims(now, sender, grants);
                     self.tell_claims(now, sender, grants);
                 }
-                Committed::Settled { .. } => moves = true,
+                Committed::Settled { .. } | Committed::Resolved { .. } => moves = true,
                 Committed::Opened { .. }
                 | Committed::Foreign
                 | Committed::Admitted { .. }

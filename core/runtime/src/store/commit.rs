@@ -13,7 +13,7 @@ pub(super) fn open_grants_needed(commands: &[Command]) -> u32 {
     let needed = |command: &Command| match command {
         Command::Claim(claim) => u32::from(claim.limit),
         Command::Settle(_) => 1,
-        Command::Open(_) | Command::Admit(_) | Command::Find(_) => 0,
+        Command::Open(_) | Command::Admit(_) | Command::Find(_) | Command::Resolve(_) => 0,
     };
     commands.iter().map(needed).sum::<u32>() + 1
 }

@@ -119,7 +119,7 @@ impl Sabotaged {
 
     fn on_command(&mut self, command: &mut Command) {
         match command {
-            Command::Open(_) | Command::Find(_) => {}
+            Command::Open(_) | Command::Find(_) | Command::Resolve(_) => {}
             Command::Admit(admit) => self.on_admit(admit),
             Command::Claim(claim) => {
                 if self.is(Sabotage::LeaseTooShort) {

@@ -336,7 +336,18 @@ fn grant(row: &Row<'_>, user: UserHandle, grant: GrantId, state: &str) -> Result
             let answer = row.get_ref(17)?.as_str_or_null()?;
             let answer = answer.map(|name| known(17, name, AnswerClass::ALL, AnswerClass::name)).transpose()?;
             let parked_at = time(row, 18)?;
-            GrantRecord::Parked(Evidence { grant, reason, answer, attempts, first_sent_at, sent_until, parked_at })
+            let (units, fence) = (row.get(5)?, fence(row)?);
+            GrantRecord::Parked(Evidence {
+                grant,
+                units,
+                fence,
+                reason,
+                answer,
+                attempts,
+                first_sent_at,
+                sent_until,
+                parked_at,
+            })
         }
     })
 }
