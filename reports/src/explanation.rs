@@ -142,8 +142,12 @@ mod tests {
                 storm: seconds(100),
                 calm: seconds(600),
                 lanes: vec![
-                    Lane { name: "visits".to_owned(), marks: Marks::Rates(rates) },
-                    Lane { name: "a name that is much too long".to_owned(), marks: Marks::Stretches(stretches) },
+                    Lane { name: "visits".to_owned(), marks: Marks::Rates(rates), note: String::new() },
+                    Lane {
+                        name: "a name that is much too long".to_owned(),
+                        marks: Marks::Stretches(stretches),
+                        note: String::new(),
+                    },
                 ],
             },
         }

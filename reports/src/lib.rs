@@ -13,6 +13,7 @@ mod compare;
 mod explanation;
 mod github;
 mod html;
+mod incident;
 mod json;
 mod junit;
 mod layout;
@@ -35,7 +36,8 @@ pub use compare::{
 };
 pub use explanation::{Explanation, Promise, Section, render_explanation, render_explanations_json};
 pub use github::render_github;
-pub use html::{HtmlOptions, defined_metrics, render_html};
+pub use html::{HtmlOptions, defined_metrics, render_comparison_html, render_html};
+pub use incident::{Incident, KnownValue, Origin, render_incident, render_incident_index};
 pub use json::{ParseError, parse, parse_sweep, render_json, render_sweep_json};
 pub use junit::render_junit;
 pub use length::{InvalidLength, Length};

@@ -76,6 +76,9 @@ pub struct Lane {
     pub name: String,
     /// What is drawn.
     pub marks: Marks,
+    /// A few characters after the line, such as its greatest value.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
 }
 
 /// What is drawn in a lane.
@@ -131,7 +134,7 @@ pub fn render_timeline(timeline: &Timeline, columns: usize, charset: Charset) ->
             Marks::Stretches(stretches) => scale.stretches(stretches, charset),
         };
         let name = left(&truncated_name(&lane.name, charset), NAME_COLUMNS);
-        let _ = writeln!(text, "{}", format!("{name} {drawn}|").trim_end());
+        let _ = writeln!(text, "{}", format!("{name} {drawn}|{}", lane.note).trim_end());
     }
     text
 }

@@ -43,6 +43,8 @@ pub enum Happening {
         attempt: u32,
         /// The instance.
         instance: u16,
+        /// The user's how-manieth visit it belongs to, from 1.
+        visit: u64,
     },
     /// A try has failed; the caller tries again or leaves.
     TryFailed {
@@ -168,9 +170,12 @@ pub struct Entry {
     /// What.
     pub what: Happening,
     /// The user's how-manieth visit that it belongs to, from 1: the one under way or, of a request, the one that waits for it or
-    /// has promised it. `None` for what belongs to no visit.
+    /// has promised it. `None` for what belongs to no visit, and in what is told of everybody: that takes a record of each user.
     pub visit: Option<u16>,
 }
+
+/// Who is told everything, in order of time.
+pub(crate) type Listener<'l> = &'l mut dyn FnMut(&Entry);
 
 /// What happened to a few users, and what befell everybody meanwhile.
 #[derive(Clone, Debug)]

@@ -44,5 +44,5 @@ pub mod traffic;
 pub mod users;
 mod world;
 
-pub use run::{run, run_telling, run_with};
+pub use run::{run, run_listening, run_telling, run_with};
 pub use world::{Recording, Recordings, Setting};

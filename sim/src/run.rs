@@ -7,7 +7,7 @@ use hookproof_core::protection::Protections;
 use hookproof_core::store::Image;
 use hookproof_core::time::Instant;
 
-use crate::chronicle::Chronicle;
+use crate::chronicle::{Chronicle, Entry, Listener};
 use crate::expectation::{Measured, judge};
 use crate::metrics::Metric;
 use crate::metrics::measure::{measure, quantile, unsupported};
@@ -36,7 +36,7 @@ pub fn run(scenario: &Scenario, hook: HookKind, seed: u64, progress: &mut dyn Fn
 
 /// Like [`run`], with a protection removed or with recordings. The recordings are empty unless asked for.
 pub fn run_with(scenario: &Scenario, setting: Setting, progress: &mut dyn FnMut(f64)) -> (Outcome, Vec<Recordings>) {
-    let (outcome, recordings, _) = run_world(scenario, setting, None, progress);
+    let (outcome, recordings, _) = run_world(scenario, setting, Told::default(), progress);
     (outcome, recordings)
 }
 
@@ -47,14 +47,33 @@ pub fn run_telling(
     users: &[u32],
     progress: &mut dyn FnMut(f64),
 ) -> (Outcome, Chronicle) {
-    let (outcome, _, told) = run_world(scenario, setting, Some(Chronicle::of_users(users)), progress);
+    let told = Told { chronicle: Some(Chronicle::of_users(users)), listener: None };
+    let (outcome, _, told) = run_world(scenario, setting, told, progress);
     (outcome, told.expect("a world gives back what it was given to tell"))
+}
+
+/// Like [`run_with`], and tells `listener` everything that happens as it happens, in order of time. The outcome is that of the
+/// run to which nobody listens.
+pub fn run_listening(
+    scenario: &Scenario,
+    setting: Setting,
+    listener: &mut dyn FnMut(&Entry),
+    progress: &mut dyn FnMut(f64),
+) -> Outcome {
+    run_world(scenario, setting, Told { chronicle: None, listener: Some(listener) }, progress).0
+}
+
+/// Who is told of a run.
+#[derive(Default)]
+struct Told<'l> {
+    chronicle: Option<Chronicle>,
+    listener: Option<Listener<'l>>,
 }
 
 fn run_world(
     scenario: &Scenario,
     setting: Setting,
-    chronicle: Option<Chronicle>,
+    told: Told<'_>,
     progress: &mut dyn FnMut(f64),
 ) -> (Outcome, Vec<Recordings>, Option<Chronicle>) {
     let placed = scenario.placed(setting.seed);
@@ -67,7 +86,10 @@ fn run_world(
             spans.push(expect.during.clone());
         }
     }
-    let mut finished = World::new(scenario, setting, spans.clone()).telling(chronicle).run(progress);
+    let mut finished = World::new(scenario, setting, spans.clone())
+        .telling(told.chronicle)
+        .listened(told.listener.map(|listener| listener as Listener<'_>))
+        .run(progress);
     let told = finished.chronicle.take();
     if role(scenario, setting.hook) == Role::Judged && finished.recorder.has(Reached::WallClockChanges) {
         judge_time(scenario, setting, spans, &mut finished);

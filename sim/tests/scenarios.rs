@@ -1,13 +1,12 @@
 //! Every file in `scenarios/` is a test by virtue of existing: with its own hooks and seed, all it expects must hold.
 //!
-//! The figures that `docs/incidents.md` quotes are those of these runs. And the library keeps what its README promises: the files of a fault family use every kind of it, to some effect; the files of the
+//! The incidents, which are large, are run where their pages are held to them: in the command line's tests. And the library keeps what its README promises: the files of a fault family use every kind of it, to some effect; the files of the
 //! requirements hold the published program against the hardened hook; a public incident says of each value where it is from.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use hookproof_sim::metrics::Metric;
-use hookproof_sim::outcome::{Outcome, Value, Verdict};
+use hookproof_sim::outcome::Verdict;
 use hookproof_sim::run;
 use hookproof_sim::scenario::{Attached, HookKind, Scenario, decode, decode_with_files};
 
@@ -41,122 +40,16 @@ fn read(path: &Path) -> Scenario {
     scenario.unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Each hook's outcome, in which all holds.
-fn assert_holds(path: &Path) -> Vec<Outcome> {
+fn assert_holds(path: &Path) {
     let scenario = read(path);
-    let hold = |hook: &HookKind| {
+    for hook in &scenario.hooks {
         let outcome = run(&scenario, *hook, scenario.seed, &mut |_| {});
         assert_eq!(outcome.verdict, Verdict::Pass, "{}, {}: {:#?}", path.display(), hook.name(), outcome.expectations);
-        outcome
-    };
-    scenario.hooks.iter().map(hold).collect()
+    }
 }
 
-/// Incidents are large. A test of their own lets them run beside the others.
 fn is_incident(path: &Path) -> bool {
     path.parent().is_some_and(|folder| folder.ends_with("incidents"))
-}
-
-/// Where a figure of `docs/incidents.md` is from.
-#[derive(Clone, Copy)]
-enum Source {
-    /// A metric over the whole run.
-    Run(Metric),
-    /// A metric during a stretch that an expectation of the file names.
-    During(Metric, &'static str),
-    /// What the run came across.
-    Reached(&'static str),
-}
-
-/// How the guide writes a figure.
-type Words = fn(f64) -> String;
-
-/// The figures of the guide: scenario, hook, source, words.
-#[rustfmt::skip]
-const FIGURES: [(&str, HookKind, Source, Words); 27] = {
-    use HookKind::{Hardened, Original, Published};
-    use Metric::{GrantDelayMaxMs, GrantDelayP50Ms, GrantParked, HookErrors, HookLatencyMaxUs, HookProvisional,
-        OverAllocationUsers, UndeliveredUsers, UpstreamAttempts, UpstreamCalls, UpstreamGoodputRatio, UpstreamMeanRps,
-        UpstreamRecoverySeconds};
-    use Source::{During, Reached, Run};
-    [
-        ("crates-io-2023-07-20", Original, During(HookErrors, "broken-addresses"), |n| format!("{} failed calls at full scale", grouped(n))),
-        ("crates-io-2023-07-20", Hardened, During(UpstreamAttempts, "broken-addresses"), |n| format!("{} attempts in the 13 minutes", grouped(n))),
-        ("crates-io-2023-07-20", Hardened, Run(UpstreamRecoverySeconds), |s| format!("recovered within {s} s")),
-        ("twilio-2013-07-18", Original, During(UpstreamCalls, "read-only"), |n| format!("both: {} charges", grouped(n))),
-        ("twilio-2013-07-18", Published, During(UpstreamCalls, "read-only"), |n| format!("both: {} charges", grouped(n))),
-        ("twilio-2013-07-18", Hardened, During(HookProvisional, "read-only"), |n| format!("{} provisional answers", grouped(n))),
-        ("dynamodb-2015-09-20", Original, During(HookErrors, "overload"), |n| format!("({} in 149 minutes)", grouped(n))),
-        ("dynamodb-2015-09-20", Original, Run(OverAllocationUsers), |n| format!("{} users doubled", grouped(n))),
-        ("dynamodb-2015-09-20", Published, Run(OverAllocationUsers), |n| format!("published: {} doubled", grouped(n))),
-        ("dynamodb-2015-09-20", Hardened, During(UpstreamMeanRps, "overload"), |rps| format!("grants {rps:.1} of the 5 a second")),
-        ("dynamodb-2015-09-20", Hardened, Run(GrantDelayMaxMs), |ms| format!("waits for up to {:.0} minutes", ms / 60_000.0)),
-        ("google-cloud-2025-06-12", Original, During(UpstreamMeanRps, "herd"), |rps| format!("{rps:.0} requests a second keep it useless")),
-        ("google-cloud-2025-06-12", Hardened, During(UpstreamAttempts, "crash-loop"), |n| format!("{} attempts in the 40 minutes", grouped(n))),
-        ("google-cloud-2025-06-12", Hardened, During(UpstreamMeanRps, "herd"), |rps| format!("{rps:.1} requests a second, ")),
-        ("google-cloud-2025-06-12", Hardened, During(UpstreamGoodputRatio, "herd"), |ratio| format!("{ratio:.2} grants for each new one")),
-        ("cloudflare-2017-01-01", Hardened, During(HookLatencyMaxUs, "midnight"), |us| format!("longer than {} ms around midnight", (us / 1_000.0).ceil())),
-        ("stripe-2019-07-10", Original, Run(UndeliveredUsers), |n| format!("original {}, published", grouped(n))),
-        ("stripe-2019-07-10", Published, Run(UndeliveredUsers), |n| format!("published {} users never granted", grouped(n))),
-        ("stripe-2019-07-10", Hardened, Run(GrantParked), |n| format!("{n} of them wait for a human")),
-        ("dynamodb-dns-2025-10-19", Original, During(OverAllocationUsers, "stale-write"), |n| format!("original {n}, published")),
-        ("dynamodb-dns-2025-10-19", Published, During(OverAllocationUsers, "stale-write"), |n| format!("published {n} users granted twice")),
-        ("dynamodb-dns-2025-10-19", Hardened, During(UpstreamAttempts, "no-addresses"), |n| format!("{n} attempts in the 157 minutes")),
-        ("knight-capital-2012-08-01", Original, During(UpstreamCalls, "uncounted"), |n| format!("original: {} executions", grouped(n))),
-        ("knight-capital-2012-08-01", Hardened, During(UpstreamCalls, "uncounted"), |n| format!("| {n}, the cap of ten a minute")),
-        ("knight-capital-2012-08-01-fleet", Hardened, During(UpstreamCalls, "ignores-what-is-done"), |n| format!("{n} of at most 450")),
-        ("knight-capital-2012-08-01-fleet", Hardened, Reached("duplicate-sends"), |n| format!("1 of 8 instances sends {n} requests")),
-        ("knight-capital-2012-08-01-fleet", Hardened, Run(GrantDelayP50Ms), |ms| format!("{:.0} s in the median", ms / 1_000.0)),
-    ]
-};
-
-/// A whole number with commas between thousands.
-fn grouped(count: f64) -> String {
-    let digits = count.to_string();
-    let (head, tail) = digits.as_bytes().split_at(digits.len() % 3);
-    let threes = std::iter::once(head).chain(tail.chunks(3)).filter(|digits| !digits.is_empty());
-    threes.map(String::from_utf8_lossy).collect::<Vec<_>>().join(",")
-}
-
-fn figure(outcome: &Outcome, source: Source) -> f64 {
-    let value = match source {
-        Source::Run(metric) => outcome.metrics.get(&metric).copied(),
-        Source::During(metric, stretch) => {
-            let mut expected = outcome.expectations.iter();
-            let found = expected.find(|expected| expected.metric == metric && expected.during == stretch);
-            found.and_then(|expected| expected.value)
-        }
-        Source::Reached(what) => return outcome.reached[what] as f64,
-    };
-    match value {
-        Some(Value::Number(number)) => number,
-        other => panic!("{other:?} is no figure"),
-    }
-}
-
-#[test]
-fn every_incident_holds_and_comes_to_what_its_guide_says() {
-    let paths = files("incidents");
-    assert!(paths.len() >= 9, "incidents found: {paths:?}");
-    let guide = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/incidents.md"));
-    let guide = guide.expect("the guide is there").split_whitespace().collect::<Vec<_>>().join(" ");
-    let (mut found, mut untrue) = (0, Vec::new());
-    for path in &paths {
-        for outcome in assert_holds(path) {
-            let is_of = |(name, hook, ..): &&(&str, HookKind, Source, Words)| {
-                path.file_stem().is_some_and(|stem| stem == *name) && *hook == outcome.hook
-            };
-            for (name, _, source, words) in FIGURES.iter().filter(is_of) {
-                found += 1;
-                let words = words(figure(&outcome, *source));
-                if !guide.contains(words.trim()) {
-                    untrue.push(format!("{name}: {words:?}"));
-                }
-            }
-        }
-    }
-    assert_eq!(found, FIGURES.len(), "each figure has its run");
-    assert!(untrue.is_empty(), "docs/incidents.md does not say {untrue:#?}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::sweep::Seeds;
 use crate::table::{sentence, violation};
 
 pub use harm::{Harm, Unit};
+pub(crate) use show::{in_cell, on_seeds, summary, with_every_protection};
 pub use show::{render_ablation, render_ablation_markdown};
 
 /// A harm is worse if it exceeds the one with every protection by more than this share of it, so anything above zero does.

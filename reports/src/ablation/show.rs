@@ -28,7 +28,7 @@ fn sections(ablation: &Ablation) -> Vec<Section> {
     let mut out = vec![Section::Title(format!("{} ({seeds}): {}", ablation.scenario.name, ablation.scenario.title))];
     out.push(matrix(ablation));
     out.push(Section::Line(None, legend(ablation)));
-    out.push(Section::Line(Some(ablation.verdict), verdict(ablation)));
+    out.push(Section::Line(Some(ablation.verdict), with_every_protection(ablation)));
     for row in &ablation.removed {
         out.extend(broken(row, ablation));
     }
@@ -50,8 +50,12 @@ fn matrix(ablation: &Ablation) -> Section {
 }
 
 fn shown(harm: &Harm, cell: &HarmCell) -> String {
-    let value = cell.value.map_or_else(|| "-".to_owned(), |value| value_of(harm.unit, value));
-    format!("{value}{}", if cell.worse > 0 { MARK } else { ' ' })
+    format!("{}{}", in_cell(harm, cell), if cell.worse > 0 { MARK } else { ' ' })
+}
+
+/// The value of a cell.
+pub(crate) fn in_cell(harm: &Harm, cell: &HarmCell) -> String {
+    cell.value.map_or_else(|| "-".to_owned(), |value| value_of(harm.unit, value))
 }
 
 /// At most five columns wherever three digits are enough.
@@ -74,7 +78,8 @@ fn is_single(ablation: &Ablation) -> bool {
     ablation.seeds.to - ablation.seeds.from <= 1
 }
 
-fn verdict(ablation: &Ablation) -> String {
+/// What came of the complete hook.
+pub(crate) fn with_every_protection(ablation: &Ablation) -> String {
     let hook = &ablation.hook;
     let found: Vec<String> = ablation.complete.breaks.iter().map(|one| on_seeds(one, ablation)).collect();
     match ablation.verdict {
@@ -86,7 +91,8 @@ fn verdict(ablation: &Ablation) -> String {
     }
 }
 
-fn on_seeds(broken: &Broken, ablation: &Ablation) -> String {
+/// What was found, and under how many seeds.
+pub(crate) fn on_seeds(broken: &Broken, ablation: &Ablation) -> String {
     if is_single(ablation) {
         return broken.found.clone();
     }
@@ -104,7 +110,8 @@ fn broken(row: &AblationRow, ablation: &Ablation) -> Vec<Section> {
     std::iter::once(Section::Line(None, format!("without {without} ({means}):"))).chain(found).collect()
 }
 
-fn summary(ablation: &Ablation) -> String {
+/// How many protections are seen to matter, and which are not.
+pub(crate) fn summary(ablation: &Ablation) -> String {
     let all = ablation.removed.len();
     let idle: Vec<&str> = ablation.idle().map(|row| row.without.as_str()).collect();
     let matter = ablation.matter().count();

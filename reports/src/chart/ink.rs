@@ -27,6 +27,8 @@ pub(crate) enum Ink {
     Limit,
     /// What something can do at most.
     Capacity,
+    /// Where the storm ends.
+    Calm,
     /// The n-th curve, from 0; after the last kind the first comes again.
     Series(u8),
 }
@@ -43,6 +45,7 @@ impl Ink {
             Self::Faint => 'w',
             Self::Limit => 'x',
             Self::Capacity => 'c',
+            Self::Calm => 'e',
             Self::Series(index) => char::from(b'1' + index % SERIES),
         }
     }
@@ -65,7 +68,17 @@ mod tests {
 
     #[test]
     fn a_colour_leads_back_to_its_ink() {
-        let named = [Ink::Text, Ink::Letter, Ink::Grid, Ink::Axis, Ink::Shade, Ink::Faint, Ink::Limit, Ink::Capacity];
+        let named = [
+            Ink::Text,
+            Ink::Letter,
+            Ink::Grid,
+            Ink::Axis,
+            Ink::Shade,
+            Ink::Faint,
+            Ink::Limit,
+            Ink::Capacity,
+            Ink::Calm,
+        ];
         let mut codes = std::collections::BTreeSet::new();
         for ink in named.into_iter().chain((0..SERIES).map(Ink::Series)) {
             assert!(codes.insert(ink.code()), "{ink:?} has the code of another");

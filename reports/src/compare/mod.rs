@@ -16,6 +16,7 @@ use crate::number::Number;
 use crate::record::{ClockKind, Expectation, Limit, Role, Run, RunRecord, Tool, Verdict};
 
 pub use direction::{DIRECTIONS, Direction};
+pub(crate) use summary::differs;
 pub use summary::{render_comparison, render_comparison_json, render_comparison_markdown};
 
 /// The schema of a comparison.
@@ -41,6 +42,9 @@ pub struct Comparison {
     pub only_before: Vec<RunName>,
     /// Runs that the first does not have.
     pub only_after: Vec<RunName>,
+    /// What else is not compared, and why; sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// What came of a comparison.
@@ -178,7 +182,14 @@ pub fn compare(before: &RunRecord, after: &RunRecord, tolerances: &Tolerances) -
         pairs,
         only_before,
         only_after,
+        left_out: left_out(before, after),
     }
+}
+
+fn left_out(before: &RunRecord, after: &RunRecord) -> Vec<String> {
+    let has = [before, after].iter().any(|record| !record.ablations.is_empty());
+    let reason = "The matrices of ablations: what breaks without a protection is neither better nor worse; a report of each record shows its own.";
+    if has { vec![reason.to_owned()] } else { Vec::new() }
 }
 
 fn side(record: &RunRecord) -> Side {

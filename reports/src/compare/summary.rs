@@ -46,12 +46,13 @@ fn sections(comparison: &Comparison) -> Vec<Section> {
         );
         out.push(Section::Line(None, text));
     }
+    out.extend(comparison.left_out.iter().map(|reason| Section::Line(None, format!("Not compared: {reason}"))));
     out.push(closing(comparison));
     out
 }
 
 /// Whether there is anything to show of it.
-fn differs(pair: &PairedRun) -> bool {
+pub(crate) fn differs(pair: &PairedRun) -> bool {
     pair.digest_changed
         || pair.scenario_changed
         || pair.verdict.change != Change::Equal

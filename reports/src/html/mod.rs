@@ -7,6 +7,8 @@
 //! * The page's policy allows its one style sheet, by its hash, and nothing else. There is no style attribute.
 //! * Colour repeats what a word, a sign, a letter or a dash says.
 
+mod ablation;
+mod comparison;
 mod definition;
 mod findings;
 mod method;
@@ -24,12 +26,16 @@ use crate::number::Number;
 use crate::record::{Run, RunRecord};
 use crate::table::{Block, Row, blocks};
 
+pub use comparison::render_comparison_html;
 pub use definition::defined_metrics;
+pub(crate) use definition::unit;
+pub(crate) use questions::{QUESTIONS, Question};
 use words::Shown;
+pub(crate) use words::{limit as limit_in_words, moment};
 
 /// The page's only style sheet, and the hash by which the page's policy allows it; a test holds one to the other.
 const STYLE: &str = include_str!("style.css");
-const STYLE_HASH: &str = "sha256-/cpZGc72gXqAROjCRWBgfvU349r9mmQVulWffWhlH8E=";
+const STYLE_HASH: &str = "sha256-UMbiN8DeQ3rYPNSt+mik3NjzZ61D3VXpsdcdfOll7NU=";
 
 /// How a record becomes a page.
 #[derive(Clone, Debug, Default)]
@@ -44,11 +50,32 @@ pub fn render_html(record: &RunRecord, options: &HtmlOptions) -> String {
     let mut blocks = blocks(record);
     blocks.sort_by_key(Block::verdict);
     let all: Vec<&Run> = record.runs.iter().collect();
-    let policy = format!("default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'");
     let title = match blocks.as_slice() {
         [only] => only.scenario.title.as_str(),
         _ => "Report of several scenarios",
     };
+    let header = html! {
+        h1 { (Shown(title)) }
+        (questions::banner(&all))
+    };
+    let main = html! {
+        @for (number, ablation) in record.ablations.iter().enumerate() { (ablation::render(ablation, &format!("a{number}"))) }
+        @if blocks.len() == 1 {
+            @for block in &blocks { (only(block, options)) }
+        } @else {
+            (index(&blocks))
+            (blank("Summary", "summary"))
+            @for (number, block) in blocks.iter().enumerate() { (scenario(block, options, &format!("s{number}"))) }
+        }
+        (blank("Actions", "actions"))
+        (method::render(record))
+    };
+    document(title, &header, &main)
+}
+
+/// A page with this title: its policy, its style sheet and nothing from anywhere else.
+fn document(title: &str, header: &Markup, main: &Markup) -> String {
+    let policy = format!("default-src 'none'; style-src '{STYLE_HASH}'; base-uri 'none'; form-action 'none'");
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -62,21 +89,8 @@ pub fn render_html(record: &RunRecord, options: &HtmlOptions) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header {
-                    h1 { (Shown(title)) }
-                    (questions::banner(&all))
-                }
-                main {
-                    @if blocks.len() == 1 {
-                        @for block in &blocks { (only(block, options)) }
-                    } @else {
-                        (index(&blocks))
-                        (blank("Summary", "summary"))
-                        @for (number, block) in blocks.iter().enumerate() { (scenario(block, options, &format!("s{number}"))) }
-                    }
-                    (blank("Actions", "actions"))
-                    (method::render(record))
-                }
+                header { (header) }
+                main { (main) }
             }
         }
     };

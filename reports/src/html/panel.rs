@@ -93,13 +93,23 @@ impl Topic {
     }
 
     /// The metrics whose limits have a place in the chart.
-    const fn metrics(self) -> &'static [&'static str] {
+    const fn metrics(self) -> &'static [(&'static str, Place)] {
         match self {
-            Self::Load => &["upstream.peak-rps", "upstream.mean-rps"],
-            Self::Goodput => &["upstream.goodput"],
-            Self::Backlog => &["grant.backlog-peak"],
-            Self::OverAllocated => &["over-allocation.users"],
-            Self::Switches | Self::Limit | Self::Breakers | Self::Clocks => &[],
+            Self::Load => &[("upstream.peak-rps", Place::Value), ("upstream.mean-rps", Place::Value)],
+            Self::Goodput => &[
+                ("upstream.goodput", Place::PerBin),
+                ("upstream.goodput-ratio", Place::OfArrivals),
+                ("upstream.recovery-seconds", Place::Words),
+            ],
+            Self::Backlog => &[("grant.backlog-peak", Place::Value)],
+            Self::OverAllocated => &[("over-allocation.users", Place::Value)],
+            Self::Switches => &[
+                ("group-switching.users", Place::Words),
+                ("group-switching.rate", Place::Words),
+                ("group-switching.restart-rate", Place::Words),
+                ("group-switching.restart-rate-returning", Place::Words),
+            ],
+            Self::Limit | Self::Breakers | Self::Clocks => &[],
         }
     }
 
@@ -110,22 +120,33 @@ impl Topic {
             Self::Goodput => counts(run, &[("new entitlements", "entitlements"), ("goodput", "goodput")]),
             Self::Backlog => levels(run, &[("open grants", "backlog"), ("waiting requests", "queued")]),
             Self::OverAllocated => levels(run, &[("users above their cap", "over-allocated-users")]),
-            Self::Switches => return switches(run),
+            Self::Switches => switches(run),
             Self::Limit => levels(run, &[("limit", "fleet-limit"), ("in flight", "in-flight")]),
             Self::Breakers => levels(run, &[("open breakers", "breakers-open")]),
             Self::Clocks => return clocks(run),
         };
         let end = end(run);
-        for expectation in run.expectations.iter().filter(|entry| self.metrics().contains(&entry.metric.as_str())) {
-            panel.limit(
-                run,
-                expectation,
-                end,
-                if self == Self::Goodput { run.series.bin.0.as_secs_f64() } else { 1.0 },
-            );
+        for expectation in &run.expectations {
+            let place = self.metrics().iter().find(|(metric, _)| *metric == expectation.metric);
+            if let Some((_, place)) = place {
+                panel.limit(run, expectation, end, *place);
+            }
         }
         panel
     }
+}
+
+/// Where a limit stands in a chart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// At its value.
+    Value,
+    /// A rate per second among counts: at what comes to it in a bin.
+    PerBin,
+    /// A share of the arrivals: at that share of their mean in a bin of the stretch.
+    OfArrivals,
+    /// Below the chart, which has no such quantity.
+    Words,
 }
 
 /// The end of what the series cover, or of the run if there are none, in seconds.
@@ -179,7 +200,7 @@ impl Panel {
     }
 
     /// The expectation in words, and its limits as lines over the stretches that it is about.
-    fn limit(&mut self, run: &Run, expectation: &Expectation, end: f64, times: f64) {
+    fn limit(&mut self, run: &Run, expectation: &Expectation, end: f64, place: Place) {
         let Expectation { metric, during, value, verdict, line, .. } = expectation;
         let unit = unit(metric);
         let value = value.map_or_else(|| "no value".to_owned(), |value| unit.show(value));
@@ -195,13 +216,29 @@ impl Panel {
             Some(lane) => lane.stretches.iter().map(|(from, to)| (from.0.as_secs_f64(), to.0.as_secs_f64())).collect(),
             None => Vec::new(),
         };
-        for at in ends(expectation.limit) {
-            let at = at * times;
-            self.wanted.push(at);
-            let rules = stretches.iter().map(|(from, to)| Mark::Rule { from: *from, to: *to, at, ink: Ink::Limit });
-            self.marks.extend(rules);
+        for (from, to) in stretches {
+            let times = match place {
+                Place::Value => 1.0,
+                Place::PerBin => run.series.bin.0.as_secs_f64(),
+                Place::OfArrivals => arrivals(run, from, to),
+                Place::Words => return,
+            };
+            for at in ends(expectation.limit).into_iter().map(|at| at * times) {
+                self.wanted.push(at);
+                self.marks.push(Mark::Rule { from, to, at, ink: Ink::Limit });
+            }
         }
     }
+}
+
+/// The mean of the new entitlements in the bins that begin in a stretch.
+fn arrivals(run: &Run, from: f64, to: f64) -> f64 {
+    let bin = run.series.bin.0.as_secs_f64();
+    let counts = run.series.counts.get("entitlements").map(Vec::as_slice).unwrap_or_default();
+    let begins = |index: &usize| (from..to).contains(&(*index as f64 * bin));
+    let within: Vec<u64> =
+        counts.iter().enumerate().filter(|(index, _)| begins(index)).map(|(_, count)| *count).collect();
+    within.iter().sum::<u64>() as f64 / within.len().max(1) as f64
 }
 
 /// The finite ends of a limit.

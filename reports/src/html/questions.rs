@@ -14,12 +14,13 @@ use super::words::{Shown, hook, verdict};
 const COLUMNS_MAX: usize = 6;
 
 /// One of the three questions and the metrics that answer it.
-struct Question {
-    asks: &'static str,
-    answers: &'static [(&'static str, &'static str)],
+pub(crate) struct Question {
+    pub(crate) asks: &'static str,
+    pub(crate) answers: &'static [(&'static str, &'static str)],
 }
 
-const QUESTIONS: [Question; 3] = [
+/// What a reader asks first.
+pub(crate) const QUESTIONS: [Question; 3] = [
     Question {
         asks: "Who got too much?",
         answers: &[

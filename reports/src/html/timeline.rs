@@ -24,6 +24,9 @@ pub(crate) fn render(runs: &[&Run], key: &str) -> Markup {
     html! {
         h3 #{ (key) "-time" } { "Timelines" }
         (legend(&lanes))
+        @if runs.iter().any(|run| calm_of(run).is_some()) {
+            (swatches(&[(format!("k{}", Ink::Calm.code()), "the end of the storm: then faults are healed and nobody new comes".to_owned())]))
+        }
         @for (index, topic) in Topic::ALL.into_iter().enumerate() {
             (row(topic, runs, &lanes, &format!("{key}-t{index}")))
         }
@@ -155,6 +158,11 @@ fn figure(
     }
 }
 
+/// When the storm ends, if that is within the chart.
+fn calm_of(run: &Run) -> Option<f64> {
+    Some(run.phases.storm.0.as_secs_f64()).filter(|at| *at > 0.0 && *at < end(run))
+}
+
 fn time_chart<'a>(run: &Run, panel: &Panel, shades: &'a [Shade], (low, high): (f64, f64)) -> Chart<'a> {
     let bin = run.series.bin.0.as_secs_f64();
     let curves =
@@ -164,11 +172,12 @@ fn time_chart<'a>(run: &Run, panel: &Panel, shades: &'a [Shade], (low, high): (f
         Mark::Bar { .. } | Mark::Curve { .. } | Mark::Wall { .. } => true,
     };
     let marks = panel.marks.iter().filter(drawn).cloned();
+    let calm = calm_of(run).map(|at| Mark::Wall { at, ink: Ink::Calm });
     let end = Duration::try_from_secs_f64(end(run)).unwrap_or(Duration::MAX);
     let mut values = panel.curves.iter().flat_map(|curve| curve.spans.iter().flatten());
     let are_whole = values.all(|(least, greatest)| least.fract() == 0.0 && greatest.fract() == 0.0);
     let y = if are_whole { Axis::whole(low, high) } else { Axis::linear(low, high) };
-    Chart { x: Axis::time(end), y, shades, marks: curves.chain(marks).collect() }
+    Chart { x: Axis::time(end), y, shades, marks: calm.into_iter().chain(curves).chain(marks).collect() }
 }
 
 /// A chart as an image with a name and a description.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::record::{large, record};
-use crate::variants::{older, small};
+use crate::variants::{ablated, changed, comparison, older, older_of, small};
 
 /// What is read off a page once it is loaded: sizes, charts and contrasts.
 const SURVEY: &str = include_str!("survey.js");
@@ -135,10 +135,10 @@ fn assert_quiet(events: &[Value], url: &str) {
     }
 }
 
-fn examine(browser: &mut Browser, name: &str, record: &RunRecord, charts_min: u64) {
+fn examine(browser: &mut Browser, name: &str, page: &str, charts_min: u64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("report.html");
-    std::fs::write(&file, render_html(record, &HtmlOptions::default())).expect("the folder is writable");
+    std::fs::write(&file, page).expect("the folder is writable");
     let url = format!("file://{}", file.display());
     for scheme in ["light", "dark"] {
         let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
@@ -170,7 +170,11 @@ fn chromium_shows_every_chart_in_both_schemes_and_widths_without_a_complaint() {
         return;
     };
     let mut browser = Browser::start(&program);
-    examine(&mut browser, "small", &small(), 15);
-    examine(&mut browser, "28 days", &large(), 24);
-    examine(&mut browser, "an older record", &record(small().runs.iter().map(older).collect()), 5);
+    let page = |record: &RunRecord| render_html(record, &HtmlOptions::default());
+    examine(&mut browser, "small", &page(&small()), 15);
+    examine(&mut browser, "28 days", &page(&large()), 24);
+    examine(&mut browser, "an older record", &page(&record(small().runs.iter().map(older).collect())), 5);
+    examine(&mut browser, "an ablation", &page(&ablated()), 10);
+    examine(&mut browser, "a comparison", &comparison(&small(), &changed()), 24);
+    examine(&mut browser, "a comparison of 28 days", &comparison(&large(), &older_of(&large())), 24);
 }

@@ -1,10 +1,10 @@
 //! No text of a record becomes an element, an attribute, a style or a direction of writing.
 
-use hookproof_reports::{HtmlOptions, parse, render_html, render_json};
+use hookproof_reports::{HtmlOptions, RunRecord, parse, render_html, render_json};
 use scraper::{Html, Node};
 use serde_json::Value;
 
-use crate::variants::small;
+use crate::variants::{ablated, changed, comparison, small};
 
 /// Strings that mean something to a browser, a parser, a style sheet, a shell or a reader's eye.
 fn corpus() -> Vec<String> {
@@ -106,6 +106,7 @@ fn is_free(path: &str) -> bool {
         "/calm",
         "/stretches",
         "/why",
+        "/unit",
         "/value",
         "/capacity-per-second",
     ];
@@ -127,16 +128,36 @@ fn structure(html: &Html) -> Vec<(usize, String)> {
     elements.collect()
 }
 
-fn page(text: &str) -> String {
-    let mut value: Value = serde_json::from_str(&render_json(&small())).expect("a record is JSON");
+fn poisoned(record: &RunRecord, text: &str) -> RunRecord {
+    let mut value: Value = serde_json::from_str(&render_json(record)).expect("a record is JSON");
     let mut poisoned = 0;
     poison(&mut value, "", text, &mut poisoned);
     assert!(poisoned > 150, "{poisoned} places were tried");
-    render_html(&parse(&value.to_string()).expect("a record with other texts"), &HtmlOptions::default())
+    parse(&value.to_string()).expect("a record with other texts")
+}
+
+/// A report with a matrix.
+fn page(text: &str) -> String {
+    let small = RunRecord { ablations: ablated().ablations, ..small() };
+    render_html(&poisoned(&small, text), &HtmlOptions::default())
+}
+
+/// A comparison of records that differ in everything.
+fn compared(text: &str) -> String {
+    comparison(&poisoned(&small(), text), &poisoned(&changed(), text))
 }
 
 #[test]
 fn no_hostile_string_in_any_field_changes_the_page_s_structure() {
+    assert_harmless(page);
+}
+
+#[test]
+fn no_hostile_string_changes_the_structure_of_a_comparison() {
+    assert_harmless(compared);
+}
+
+fn assert_harmless(page: fn(&str) -> String) {
     let harmless = structure(&Html::parse_document(&page("x")));
     assert!(harmless.len() > 500, "{} elements", harmless.len());
     let corpus = corpus();

@@ -6,7 +6,7 @@ use hookproof_reports::{HtmlOptions, Limit, Run, RunRecord, Series, Verdict, ren
 use scraper::{ElementRef, Html, Selector};
 
 use crate::record::{large, record};
-use crate::variants::{older, small};
+use crate::variants::{ablated, changed, comparison, older, small};
 
 /// Three hooks over 28 days fit in it.
 const BYTES_MAX: usize = 300_000;
@@ -269,4 +269,83 @@ fn a_single_value_far_above_the_rest_is_in_the_chart_and_in_its_words() {
     let path = band.attr("d").unwrap();
     let rises = path.matches("v-").count();
     assert_eq!(rises, 1, "{path}");
+}
+
+#[test]
+fn the_matrix_says_in_words_what_is_worse_and_what_breaks() {
+    let html = parsed(&ablated());
+    let matrix = all(&html, "#a0 ~ .scroll table")[0];
+    let rows: Vec<String> = matrix.select(&wanted("tbody tr")).map(row).collect();
+    assert!(rows[0].starts_with("nothing | 0 |"), "{rows:?}");
+    assert!(rows[1].starts_with("stable-key | ▲ 7,423 |") && rows[1].ends_with("| ✗ 1 rule"), "{rows:?}");
+    assert!(rows[2].starts_with("jitter | 0 |") && rows[2].ends_with("| nothing"), "{rows:?}");
+    let page = text(html.root_element());
+    for said in
+        ["1 of 2 protections are seen to matter", "not seen to matter: jitter", "the hook does without stable-key."]
+    {
+        assert!(page.contains(said), "{said}");
+    }
+}
+
+#[test]
+fn a_comparison_says_what_got_worse_first_and_what_was_not_compared() {
+    let page = comparison(&ablated(), &changed());
+    let html = Html::parse_document(&page);
+    assert!(text(all(&html, ".banner")[0]).starts_with("✗ Regression 3 things got worse in 1 run"));
+    let metrics: Vec<String> = all(&html, "section table tbody tr").into_iter().map(row).collect();
+    for expected in [
+        "upstream.amplification | ≈ worse, tolerated | 1.043 | 1.5 | +0.4571 (+43.83 %) | 50 %",
+        "upstream.recovery-seconds | ✓ better | 42 s | 11 s | −31 s (−73.81 %) | none",
+        "hook.errors | ≠ different | 0 | no value | — | none",
+        "exposure.logged | ≠ different | 0 | 7 | +7 | none",
+        "upstream.peak-rps | 48/s",
+        "ASSIGN-1 | 0 | 3 | ✗ worse",
+        "grant.backlog-peak | late-answers | at most 30 | ✓ Pass | ✗ Violated | 36",
+    ] {
+        assert!(metrics.iter().any(|row| row == expected), "{expected}: {metrics:#?}");
+    }
+    let left_out: Vec<String> = all(&html, "#left-out + ul li").into_iter().map(text).collect();
+    assert_eq!(left_out.len(), 3, "the matrix, another hook and another seed: {left_out:?}");
+    assert!(left_out[0].starts_with("The matrices of ablations"), "{left_out:?}");
+    assert_eq!(
+        left_out[1..],
+        ["over-allocation, hardened, seed 2: only in B", "over-allocation, original, seed 1: only in B"]
+    );
+    let sides: Vec<String> = all(&html, ".topic figcaption").into_iter().map(text).collect();
+    assert_eq!(sides[..2], ["A: hardened", "B: hardened"]);
+}
+
+#[test]
+fn equal_records_differ_in_nothing() {
+    let page = comparison(&small(), &small());
+    assert!(page.contains("Nothing: 2 runs compared, and all are equal."));
+    assert!(!page.contains("<figure>"), "there is nothing to chart");
+}
+
+#[test]
+fn the_end_of_the_storm_is_in_every_chart_over_time() {
+    let html = parsed(&small());
+    for chart in all(&html, ".topic figure > svg") {
+        assert_eq!(chart.select(&wanted(".ke")).count(), 1, "{}", text(chart));
+    }
+}
+
+#[test]
+fn a_limit_on_goodput_s_share_is_drawn_at_that_share_of_the_arrivals() {
+    let mut record = small();
+    let run = &mut record.runs[0];
+    run.series.counts.insert("entitlements".to_owned(), vec![10, 40, 40, 0]);
+    run.series.counts.insert("goodput".to_owned(), vec![10, 30, 20, 30]);
+    let lane = &mut run.lanes[0];
+    let ratio = run.expectations.iter_mut().find(|one| one.metric == "upstream.goodput-ratio").unwrap();
+    ratio.during.clone_from(&lane.name);
+    let html = parsed(&record);
+    let goodput = all(&html, ".topic")[1];
+    let chart = goodput.select(&wanted("figure")).next().unwrap();
+    assert_eq!(chart.select(&wanted("svg .kx")).count(), 1, "{}", text(chart));
+    assert!(
+        text(chart).contains("upstream.goodput-ratio at least 0.9 during late-answers (line 51)"),
+        "{}",
+        text(chart)
+    );
 }

@@ -6,13 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hookproof_core::protection::{Protection, Protections};
 use hookproof_reports::{
-    Ablation, Removed, Run, RunRecord, Series, render_ablation, render_ablation_markdown, render_json,
+    Ablation, HtmlOptions, Removed, Run, RunRecord, Series, render_ablation, render_ablation_markdown, render_html,
+    render_json,
 };
 use hookproof_sim::outcome::Outcome;
 use hookproof_sim::scenario::HookKind;
 use hookproof_sim::{Recording, Setting};
 
-use crate::args::{AblateArgs, SweepFormat};
+use crate::args::{AblateArgs, AblateFormat};
 use crate::determinism::{self, Times};
 use crate::exit::{Exit, Failure};
 use crate::out::OutFolder;
@@ -20,7 +21,6 @@ use crate::pool;
 use crate::progress::{Progress, RunProgress};
 use crate::record;
 use crate::scenarios::{self, Loaded};
-use crate::sweep::output::Output;
 use crate::terminal::{self, Terminal};
 
 const HOOK: HookKind = HookKind::Hardened;
@@ -33,7 +33,7 @@ const RUNS_MAX: u64 = 10_000;
 /// # Errors
 /// Bad input, before anything is run; a failure of the harness.
 pub(crate) fn ablate(args: &AblateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let format = Output::resolve(&args.formats, args.out.is_some())?.format();
+    let format = on_stdout(&args.formats, args.out.is_some())?;
     if let Some(other) = args.running.hooks.iter().find(|hook| **hook != HOOK) {
         let (hook, other) = (HOOK.name(), other.name());
         return Err(Failure::bad_input(format!("{other} has no protections to remove; only {hook} has")));
@@ -49,8 +49,9 @@ pub(crate) fn ablate(args: &AblateArgs, terminal: &Terminal) -> Result<Exit, Fai
     let (record, diverged) = plan.run(pool::jobs(args.running.jobs), terminal)?;
     if let Some(folder) = folder {
         folder.write("ablation.json", render_json(&record).as_bytes())?;
+        folder.write("ablation.html", page(&record, file).as_bytes())?;
     }
-    terminal::print(render(&record, format, terminal).as_bytes())?;
+    terminal::print(render(&record, format, file, terminal).as_bytes())?;
     for message in &diverged {
         terminal.complain(message);
     }
@@ -166,12 +167,37 @@ impl Plan<'_> {
     }
 }
 
-fn render(record: &RunRecord, format: SweepFormat, terminal: &Terminal) -> String {
+/// The one form for stdout; beside it, a document means its file in the folder.
+fn on_stdout(formats: &[AblateFormat], has_folder: bool) -> Result<AblateFormat, Failure> {
+    let is_text = |format: &AblateFormat| matches!(format, AblateFormat::Human | AblateFormat::Markdown);
+    let mut asked: Vec<AblateFormat> = Vec::new();
+    for format in formats {
+        if !asked.contains(format) {
+            asked.push(*format);
+        }
+    }
+    let texts: Vec<AblateFormat> = asked.iter().copied().filter(is_text).collect();
+    match (&asked[..], &texts[..]) {
+        ([only], _) => Ok(*only),
+        (_, [text]) if has_folder => Ok(*text),
+        _ => Err(Failure::bad_input(
+            "several forms want stdout; ask for one of them, or add --out DIR, which holds ablation.json and ablation.html, \
+             beside human or markdown",
+        )),
+    }
+}
+
+fn page(record: &RunRecord, file: &Loaded) -> String {
+    render_html(record, &HtmlOptions { paths: scenarios::by_digest(std::slice::from_ref(file)) })
+}
+
+fn render(record: &RunRecord, format: AblateFormat, file: &Loaded, terminal: &Terminal) -> String {
     let each = |render: &dyn Fn(&Ablation) -> String| record.ablations.iter().map(render).collect();
     match format {
-        SweepFormat::Human => each(&|ablation| render_ablation(ablation, &terminal.palette())),
-        SweepFormat::Markdown => each(&render_ablation_markdown),
-        SweepFormat::Json => render_json(record),
+        AblateFormat::Human => each(&|ablation| render_ablation(ablation, &terminal.palette())),
+        AblateFormat::Markdown => each(&render_ablation_markdown),
+        AblateFormat::Json => render_json(record),
+        AblateFormat::Html => page(record, file),
     }
 }
 

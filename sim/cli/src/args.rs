@@ -62,6 +62,8 @@ pub(crate) enum Verb {
     Validate(ValidateArgs),
     /// Say in plain words what a scenario resolves to and what it will offer, with one time line
     Explain(ExplainArgs),
+    /// Run scenarios of incidents and write a page of Markdown about each, with an index
+    Incidents(IncidentsArgs),
     /// Write a commented scenario to start from
     New(NewArgs),
     /// Render a stored run again, as its exit code
@@ -107,6 +109,9 @@ pub(crate) struct RunArgs {
     /// Write the run record and its renderings into DIR: run.json, report.html, junit.xml, summary.md
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Write everything that happened to FILE, one JSON object a line, for one scenario, hook and seed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) running: RunningArgs,
 }
@@ -140,11 +145,11 @@ pub(crate) struct CompareArgs {
     /// Let a metric get worse by up to so many per cent of its value in A (repeatable)
     #[arg(long = "tolerance", value_name = "METRIC=PERCENT", value_parser = parse_tolerance)]
     pub(crate) tolerances: Vec<(String, Number)>,
-    /// How to print it
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
-    pub(crate) format: CompareFormat,
-    /// Write the comparison to DIR/compare.json and DIR/compare.md
-    #[arg(long, value_name = "DIR")]
+    /// How to print it [default: human, or what the name of a file to write says]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<CompareFormat>,
+    /// Write compare.json, compare.md and compare.html into folder DIR, or one of them to a FILE of which the name ends in .html, .md, .json or .txt
+    #[arg(long, value_name = "DIR|FILE")]
     pub(crate) out: Option<PathBuf>,
 }
 
@@ -157,6 +162,8 @@ pub(crate) enum CompareFormat {
     Json,
     /// For the summary page of a CI run.
     Markdown,
+    /// One page that needs nothing else.
+    Html,
 }
 
 /// `schema`.
@@ -207,6 +214,22 @@ pub(crate) struct ExplainArgs {
     /// Draw with plain ASCII characters
     #[arg(long)]
     pub(crate) ascii: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+}
+
+/// `incidents`.
+#[derive(Debug, Args)]
+pub(crate) struct IncidentsArgs {
+    /// Scenario files, or folders to search for *.toml
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Write README.md and a page for each scenario into DIR; other files there stay as they are
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Threads [default: as many as the machine can run]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
 }
@@ -276,14 +299,27 @@ pub(crate) struct AblateArgs {
     /// Exit with 1 also if some protection is not seen to matter
     #[arg(long)]
     pub(crate) require_all: bool,
-    /// What to print (repeatable): the matrix, or the run record with it; json alone prints the record and nothing else
+    /// What to print (repeatable): the matrix, a page, or the run record; beside another, json and html mean their files in DIR
     #[arg(long = "format", value_name = "FORMAT", default_value = "human")]
-    pub(crate) formats: Vec<SweepFormat>,
-    /// Write the run record to DIR/ablation.json
+    pub(crate) formats: Vec<AblateFormat>,
+    /// Write the run record to DIR/ablation.json and the page to DIR/ablation.html
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) running: RunningArgs,
+}
+
+/// A rendering of an ablation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AblateFormat {
+    /// The matrix in 80 columns.
+    Human,
+    /// The run record.
+    Json,
+    /// The matrix for the summary page of a CI run.
+    Markdown,
+    /// The report of the complete hook's runs, with the matrix.
+    Html,
 }
 
 /// A rendering of a story.

@@ -1,42 +1,64 @@
 //! `compare`: what got better and worse between two stored runs.
 
+use std::path::Path;
+
 use hookproof_reports::{
-    Comparison, DIRECTIONS, Finding, Number, Tolerances, compare as compared, render_comparison,
-    render_comparison_json, render_comparison_markdown,
+    Comparison, DIRECTIONS, Finding, Number, Palette, Tolerances, compare as compared, render_comparison,
+    render_comparison_html, render_comparison_json, render_comparison_markdown,
 };
 
-use crate::args::{CompareArgs, CompareFormat};
+use crate::args::{CompareArgs, CompareFormat, Format};
 use crate::exit::{Exit, Failure};
-use crate::out::OutFolder;
+use crate::out::{self, OutFolder};
+use crate::output;
 use crate::stored;
 use crate::terminal::{self, Terminal};
 
 /// Compares two records, and prints and writes what `args` ask for.
 ///
 /// # Errors
-/// A record that can't be read, a tolerance for no metric, or a folder that does not take the files.
+/// A record that can't be read, a tolerance for no metric, or a place that does not take the files.
 pub(crate) fn compare(args: &CompareArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let tolerances: Tolerances = args.tolerances.iter().cloned().collect();
-    let folder = args.out.as_deref();
-    let comparison = match (stored::read(&args.before), stored::read(&args.after)) {
-        (Ok(before), Ok(after)) => compared(&before, &after, &tolerances),
+    let (before, after) = match (stored::read(&args.before), stored::read(&args.after)) {
+        (Ok(before), Ok(after)) => (before, after),
         (before, after) => {
             let failures: Vec<Failure> = [before.err(), after.err()].into_iter().flatten().collect();
             return Err(Failure::joined(&failures).expect("one of them failed"));
         }
     };
-    if let Some(folder) = folder {
-        let folder = OutFolder::prepare(folder)?;
-        folder.write("compare.json", render_comparison_json(&comparison).as_bytes())?;
-        folder.write("compare.md", render_comparison_markdown(&comparison).as_bytes())?;
-    }
-    let text = match args.format {
-        CompareFormat::Human => render_comparison(&comparison, &terminal.palette()),
+    let comparison = compared(&before, &after, &tolerances);
+    let render = |format: CompareFormat, palette: &Palette| match format {
+        CompareFormat::Human => render_comparison(&comparison, palette),
         CompareFormat::Json => render_comparison_json(&comparison),
         CompareFormat::Markdown => render_comparison_markdown(&comparison),
+        CompareFormat::Html => render_comparison_html(&comparison, &before, &after, &tolerances),
     };
-    terminal::print(text.as_bytes())?;
+    let plain = |format| render(format, &Palette::plain());
+    if let Some((out, format)) = args.out.as_deref().and_then(|out| Some((out, format_of(out)?))) {
+        let (folder, name) = out::parts(out)?;
+        OutFolder::prepare(folder)?.write(name, plain(args.format.unwrap_or(format)).as_bytes())?;
+        return Ok(exit(&comparison));
+    }
+    if let Some(folder) = &args.out {
+        let folder = OutFolder::prepare(folder)?;
+        folder.write("compare.json", plain(CompareFormat::Json).as_bytes())?;
+        folder.write("compare.md", plain(CompareFormat::Markdown).as_bytes())?;
+        folder.write("compare.html", plain(CompareFormat::Html).as_bytes())?;
+    }
+    terminal::print(render(args.format.unwrap_or(CompareFormat::Human), &terminal.palette()).as_bytes())?;
     Ok(exit(&comparison))
+}
+
+/// What a file's name says it holds; `None` is a folder.
+fn format_of(path: &Path) -> Option<CompareFormat> {
+    match output::format_of(path)? {
+        Format::Json => Some(CompareFormat::Json),
+        Format::Markdown => Some(CompareFormat::Markdown),
+        Format::Html => Some(CompareFormat::Html),
+        Format::Human => Some(CompareFormat::Human),
+        Format::Junit | Format::Github => None,
+    }
 }
 
 const fn exit(comparison: &Comparison) -> Exit {

@@ -24,6 +24,9 @@ use crate::exit::{Exit, Failure};
 use crate::scenarios::{self, Loaded};
 use crate::terminal::{self, Terminal};
 
+/// The topic of what a scenario expects.
+pub(crate) const EXPECTED: &str = "What must come of it";
+
 /// Prints what the scenarios say.
 ///
 /// # Errors
@@ -55,6 +58,12 @@ fn of_run(loaded: &Loaded, args: &ExplainArgs) -> Result<Explanation, Failure> {
     Ok(explanation(&loaded.scenario.placed(seed), seed, false))
 }
 
+/// What a file says of the run with its own seed.
+pub(crate) fn of_file(loaded: &Loaded) -> Explanation {
+    let seed = loaded.scenario.seed;
+    explanation(&loaded.scenario.placed(seed), seed, false)
+}
+
 fn explanation(scenario: &Scenario, seed: u64, is_drawn: bool) -> Explanation {
     let demand = Demand::of(scenario);
     let promises = promises::of(scenario);
@@ -65,7 +74,7 @@ fn explanation(scenario: &Scenario, seed: u64, is_drawn: bool) -> Explanation {
         section("What the quota service must bear", load::upstream(scenario, &demand)),
         section("What goes wrong", faults::lines(scenario)),
         section("What the hardened hook promises", promises::lines(scenario, &promises)),
-        section("What must come of it", expectations::lines(scenario)),
+        section(EXPECTED, expectations::lines(scenario)),
     ];
     Explanation {
         scenario: ScenarioId {

@@ -8,9 +8,11 @@ mod args;
 mod compare;
 mod completions;
 mod determinism;
+mod events;
 mod exit;
 mod experiment;
 mod explain;
+mod incidents;
 mod interrupt;
 mod new;
 mod out;
@@ -61,6 +63,7 @@ fn dispatch(verb: &Verb, terminal: &Terminal) -> Result<Exit, Failure> {
         Verb::Run(args) => run::run(args, terminal),
         Verb::Validate(args) => validate::validate(args, terminal),
         Verb::Explain(args) => explain::explain(args, terminal),
+        Verb::Incidents(args) => incidents::incidents(args, terminal),
         Verb::New(args) => new::new(args, terminal),
         Verb::Report(args) => report::report(args, terminal),
         Verb::Compare(args) => compare::compare(args, terminal),

@@ -31,21 +31,46 @@ impl OutFolder {
     /// # Errors
     /// The folder took a file before the run and does not now.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), Failure> {
+        self.write_with(name, |file| file.write_all(content))
+    }
+
+    /// The same for what `write` writes piece by piece.
+    ///
+    /// # Errors
+    /// As of [`OutFolder::write`].
+    pub(crate) fn write_with<T>(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn io::Write) -> io::Result<T>,
+    ) -> Result<T, Failure> {
         let temporary = self.temporary(name);
-        let written = Self::write_synced(&temporary, content).and_then(|()| fs::rename(&temporary, self.0.join(name)));
+        let written = Self::write_synced(&temporary, write)
+            .and_then(|result| fs::rename(&temporary, self.0.join(name)).map(|()| result));
         written.map_err(|error| {
             let _ = fs::remove_file(&temporary);
             Failure::harness(format!("{}: {error}", self.0.join(name).display()))
         })
     }
 
-    fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut file = fs::File::create(path)?;
-        io::Write::write_all(&mut file, content)?;
-        file.sync_all()
+    fn write_synced<T>(path: &Path, write: impl FnOnce(&mut dyn io::Write) -> io::Result<T>) -> io::Result<T> {
+        let mut file = io::BufWriter::new(fs::File::create(path)?);
+        let result = write(&mut file)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        Ok(result)
     }
 
     fn temporary(&self, name: &str) -> PathBuf {
         self.0.join(format!(".{name}.{}.tmp", std::process::id()))
     }
+}
+
+/// The folder and the name of a file that `--out` or the like names.
+///
+/// # Errors
+/// It has no name, or one that is no UTF-8.
+pub(crate) fn parts(file: &Path) -> Result<(&Path, &str), Failure> {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| Failure::bad_input(format!("{}: a file needs a name in UTF-8", file.display())))?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Ok((folder.unwrap_or(Path::new(".")), name))
 }

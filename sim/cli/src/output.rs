@@ -1,8 +1,10 @@
 //! Where a run record goes: stdout in the forms that were asked for, and a folder with a file for each form.
 
+use std::path::Path;
+
 use hookproof_reports::{
-    HtmlOptions, RunRecord, ScenarioPaths, TableOptions, render_github, render_html, render_json, render_junit,
-    render_markdown, render_table,
+    Ablation, HtmlOptions, RunRecord, ScenarioPaths, TableOptions, render_ablation, render_ablation_markdown,
+    render_github, render_html, render_json, render_junit, render_markdown, render_table,
 };
 
 use crate::args::Format;
@@ -75,13 +77,25 @@ impl Output {
 /// The record in one form.
 pub(crate) fn render(format: Format, record: &RunRecord, options: &TableOptions) -> String {
     match format {
-        Format::Human => render_table(record, options),
+        Format::Human => {
+            render_table(record, options) + &ablations(record, |one| render_ablation(one, &options.palette))
+        }
         Format::Json => render_json(record),
         Format::Junit => render_junit(record, &options.paths),
-        Format::Markdown => render_markdown(record, &options.paths),
+        Format::Markdown => summary(record, &options.paths),
         Format::Github => render_github(record, &options.paths),
         Format::Html => page(record, &options.paths),
     }
+}
+
+/// The page for a step summary.
+fn summary(record: &RunRecord, paths: &ScenarioPaths) -> String {
+    render_markdown(record, paths) + &ablations(record, render_ablation_markdown)
+}
+
+/// The matrices that a record holds, below its runs.
+fn ablations(record: &RunRecord, render: impl Fn(&Ablation) -> String) -> String {
+    record.ablations.iter().map(|ablation| format!("\n{}", render(ablation))).collect()
 }
 
 fn page(record: &RunRecord, paths: &ScenarioPaths) -> String {
@@ -97,8 +111,21 @@ pub(crate) const RECORD: &str = "run.json";
 /// The folder does not take one.
 pub(crate) fn write_renderings(folder: &OutFolder, record: &RunRecord, paths: &ScenarioPaths) -> Result<(), Failure> {
     folder.write("junit.xml", render_junit(record, paths).as_bytes())?;
-    folder.write("summary.md", render_markdown(record, paths).as_bytes())?;
+    folder.write("summary.md", summary(record, paths).as_bytes())?;
     folder.write("report.html", page(record, paths).as_bytes())
+}
+
+/// What a file's name says it holds; `None` is a folder.
+pub(crate) fn format_of(path: &Path) -> Option<Format> {
+    let ending = path.extension().filter(|_| !path.is_dir())?.to_str()?;
+    match ending {
+        "json" => Some(Format::Json),
+        "xml" => Some(Format::Junit),
+        "md" | "markdown" => Some(Format::Markdown),
+        "html" => Some(Format::Html),
+        "txt" => Some(Format::Human),
+        _ => None,
+    }
 }
 
 const fn name(format: Format) -> &'static str {

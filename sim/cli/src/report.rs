@@ -1,12 +1,12 @@
 //! `report`: a stored run rendered again.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hookproof_reports::{RunRecord, ScenarioPaths, TableOptions};
 
 use crate::args::{Format, ReportArgs};
 use crate::exit::{Exit, Failure};
-use crate::out::OutFolder;
+use crate::out::{self, OutFolder};
 use crate::output::{self, Output};
 use crate::scenarios;
 use crate::stored;
@@ -36,7 +36,7 @@ enum Destination {
 impl Destination {
     fn resolve(args: &ReportArgs) -> Result<Self, Failure> {
         let Some(out) = &args.out else { return Ok(Self::Stdout(Output::resolve(&args.formats, false)?)) };
-        match (format_of(out), &args.formats[..]) {
+        match (output::format_of(out), &args.formats[..]) {
             (None, formats) => Ok(Self::Folder(out.clone(), Output::resolve(formats, true)?)),
             (Some(format), []) => Ok(Self::File(out.clone(), format)),
             (Some(_), [format]) => Ok(Self::File(out.clone(), *format)),
@@ -55,30 +55,10 @@ impl Destination {
                 output.print(record, paths, terminal)
             }
             Self::File(file, format) => {
-                let (folder, name) = parts(&file)?;
+                let (folder, name) = out::parts(&file)?;
                 let options = TableOptions { paths: paths.clone(), ..TableOptions::default() };
                 OutFolder::prepare(folder)?.write(name, output::render(format, record, &options).as_bytes())
             }
         }
     }
-}
-
-/// What a file's name says it holds; `None` is a folder.
-fn format_of(path: &Path) -> Option<Format> {
-    let ending = path.extension().filter(|_| !path.is_dir())?.to_str()?;
-    match ending {
-        "json" => Some(Format::Json),
-        "xml" => Some(Format::Junit),
-        "md" | "markdown" => Some(Format::Markdown),
-        "html" => Some(Format::Html),
-        "txt" => Some(Format::Human),
-        _ => None,
-    }
-}
-
-fn parts(file: &Path) -> Result<(&Path, &str), Failure> {
-    let name = file.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| Failure::bad_input(format!("--out {}: the name is no UTF-8", file.display())))?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    Ok((folder.unwrap_or(Path::new(".")), name))
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use hookproof_reports::{Run, render_json};
 use hookproof_sim::outcome::Outcome;
@@ -10,8 +11,9 @@ use hookproof_sim::scenario::{HookKind, Scenario};
 
 use crate::args::{Format, RunArgs};
 use crate::determinism::{self, Times};
+use crate::events;
 use crate::exit::{Exit, Failure};
-use crate::out::OutFolder;
+use crate::out::{self, OutFolder};
 use crate::output::{self, Output};
 use crate::pool;
 use crate::progress::{Progress, RunProgress};
@@ -31,6 +33,7 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
     let output = Output::resolve(&args.formats, args.out.is_some())?;
     let files = scenarios::load(&args.paths, args.running.limits, terminal)?;
     let units = units(args, &files)?;
+    let log = args.events.as_deref().map(|path| Log::prepare(path, &units)).transpose()?;
     let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
 
     announce(&files, &units, terminal);
@@ -48,6 +51,9 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
     };
     let results = plan.run(terminal);
     let (runs, diverged) = collect(results)?;
+    if let Some(log) = log {
+        log.write(&files, &runs)?;
+    }
 
     let record = record::record(runs);
     let paths = scenarios::by_digest(&files);
@@ -61,6 +67,37 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
     }
     let runs_exit = Exit::of(record.runs.iter().map(|run| run.verdict).min());
     Ok(if diverged.is_empty() { runs_exit } else { runs_exit.min(Exit::Diverged) })
+}
+
+/// Where the event log of the only run goes.
+struct Log<'a> {
+    folder: OutFolder,
+    name: &'a str,
+    unit: Unit,
+}
+
+impl<'a> Log<'a> {
+    /// # Errors
+    /// There are several runs, or the file can't be made.
+    fn prepare(path: &'a Path, units: &[Unit]) -> Result<Self, Failure> {
+        let [unit] = units else {
+            let message = format!(
+                "--events writes the log of one run, and these are {}; name one scenario file, one --hook and one seed",
+                units.len()
+            );
+            return Err(Failure::bad_input(message));
+        };
+        let (folder, name) = out::parts(path)?;
+        Ok(Self { folder: OutFolder::prepare(folder)?, name, unit: *unit })
+    }
+
+    /// Runs it again, listening.
+    fn write(&self, files: &[Loaded], runs: &[Run]) -> Result<(), Failure> {
+        let Unit { file, hook, seed } = self.unit;
+        let digest = self.folder.write_with(self.name, |out| events::write(&files[file].scenario, hook, seed, out))?;
+        assert!(runs.iter().all(|run| run.digest == digest), "a run that is listened to is the same run");
+        Ok(())
+    }
 }
 
 /// Whether a form has room for what happened to users.

@@ -115,7 +115,7 @@ impl Words<'_> {
     fn what(&self, what: Happening, effects: u32) -> (&'static str, String) {
         match what {
             Happening::Visits => ("visit", "a visit begins".into()),
-            Happening::Tries { attempt, instance } => ("try", format!("try {attempt} goes to {}", app(instance))),
+            Happening::Tries { attempt, instance, .. } => ("try", format!("try {attempt} goes to {}", app(instance))),
             Happening::TryFailed { again: Again::Later } => {
                 ("failure", "the try fails; the caller will try again".into())
             }

@@ -38,7 +38,7 @@ use self::faulting::Strobe;
 use self::judging::Judging;
 use self::processes::Instance;
 use self::visits::{OpenProcess, Visit};
-use crate::chronicle::Chronicle;
+use crate::chronicle::{Chronicle, Listener};
 use crate::digest::Digest;
 use crate::engine::EventQueue;
 use crate::fault::{self, Faults};
@@ -223,6 +223,7 @@ pub(crate) struct World<'s> {
     walls: Walls,
     digest: Digest,
     chronicle: Option<Chronicle>,
+    listener: Option<Listener<'s>>,
     outputs: Vec<Output>,
     recordings: Vec<Recordings>,
     hook_calls: u64,
@@ -278,6 +279,7 @@ impl<'s> World<'s> {
             walls: Walls::AsTheyAre,
             digest: if setting.recording == Recording::Nothing { Digest::off() } else { Digest::default() },
             chronicle: None,
+            listener: None,
             outputs: Vec::new(),
             recordings: Vec::new(),
             hook_calls: 0,
@@ -295,6 +297,12 @@ impl<'s> World<'s> {
     /// The same world, telling what happens.
     pub fn telling(mut self, chronicle: Option<Chronicle>) -> Self {
         self.chronicle = chronicle;
+        self
+    }
+
+    /// The same world, telling everything that happens to anybody.
+    pub fn listened(mut self, listener: Option<Listener<'s>>) -> Self {
+        self.listener = listener;
         self
     }
 

@@ -1,4 +1,4 @@
-//! What happens to a few users, told to whoever listens. Nobody listens in most runs, so asking for that is all it costs.
+//! What happens to a few users, or to all, told to whoever listens. Nobody listens in most runs, so asking for that is all it costs.
 
 use hookproof_core::store::ClaimedGrant;
 use hookproof_core::time::{Instant, WallTime};
@@ -12,7 +12,7 @@ impl World<'_> {
     /// Something happens to a user.
     #[inline]
     pub(super) fn tell(&mut self, now: Instant, user: u32, place: Place, what: Happening) {
-        if self.chronicle.is_some() {
+        if self.is_told() {
             self.enter(now, user, place, what);
         }
     }
@@ -20,6 +20,9 @@ impl World<'_> {
     /// Something befalls everybody.
     pub(super) fn tell_all(&mut self, now: Instant, place: Place, what: Happening) {
         let shown = self.shown_at(now, place);
+        if let Some(listener) = &mut self.listener {
+            listener(&Entry { at: now, user: None, place, shown, what, visit: None });
+        }
         if let Some(chronicle) = &mut self.chronicle {
             chronicle.enter_for_all(now, place, shown, what);
         }
@@ -27,7 +30,7 @@ impl World<'_> {
 
     /// The store gives out claims.
     pub(super) fn tell_claims(&mut self, now: Instant, sender: Sender, grants: &[ClaimedGrant]) {
-        if self.chronicle.is_none() {
+        if !self.is_told() {
             return;
         }
         for grant in grants {
@@ -51,9 +54,17 @@ impl World<'_> {
         }
     }
 
+    #[inline]
+    const fn is_told(&self) -> bool {
+        self.chronicle.is_some() || self.listener.is_some()
+    }
+
     #[cold]
     fn enter(&mut self, at: Instant, user: u32, place: Place, what: Happening) {
         let shown = self.shown_at(at, place);
+        if let Some(listener) = &mut self.listener {
+            listener(&Entry { at, user: Some(user), place, shown, what, visit: None });
+        }
         let Some(chronicle) = self.chronicle.as_mut().filter(|chronicle| chronicle.is_about(user)) else { return };
         let visits = self.recorder.user(user).visits;
         chronicle.enter(Entry { at, user: Some(user), place, shown, what, visit: None }, visits);

@@ -203,8 +203,8 @@ impl World<'_> {
         let [route, _] = self.draws.draw(Concern::Route, u64::from(user), which);
         let instance = u16::try_from(below(route, instances)).expect("below the number of instances");
         visit.instance = Some(instance);
-        let attempt = visit.tries;
-        self.tell(now, user, Place::Caller, Happening::Tries { attempt, instance });
+        let what = Happening::Tries { attempt: visit.tries, instance, visit: visit.number };
+        self.tell(now, user, Place::Caller, what);
         self.hook_calls += 1;
         if !self.is_up(instance) {
             self.fail_try(now, key);

@@ -21,7 +21,7 @@ pub(super) fn timeline(scenario: &Scenario, demand: &Demand) -> Timeline {
     ];
     lanes.extend(stretches::of(scenario).into_iter().map(|stretches| {
         let marks = stretches.at.into_iter().map(|(from, to)| (Length(from), Length(to))).collect();
-        Lane { name: stretches.name, marks: Marks::Stretches(marks) }
+        Lane { name: stretches.name, marks: Marks::Stretches(marks), note: String::new() }
     }));
     Timeline { storm: Length(storm), calm: Length(scenario.calm), lanes }
 }
@@ -40,5 +40,5 @@ fn rates(name: &str, storm: Duration, demand: &Demand, count: impl Fn(&Slice) ->
         }
     }
     let marks = counts.into_iter().map(|count| number(count / width)).collect();
-    Lane { name: name.to_owned(), marks: Marks::Rates(marks) }
+    Lane { name: name.to_owned(), marks: Marks::Rates(marks), note: String::new() }
 }

@@ -34,11 +34,6 @@ impl Output {
         }
     }
 
-    /// The form for stdout.
-    pub(crate) const fn format(self) -> SweepFormat {
-        self.0
-    }
-
     /// Writes the record into the folder, if there is one, and prints.
     ///
     /// # Errors

@@ -69,6 +69,25 @@ fn the_record_is_written_beside_the_matrix() {
 }
 
 #[test]
+fn the_matrix_is_a_page_and_is_shown_again_from_the_record() {
+    let folder = files();
+    let page = folder.run(&["ablate", "lost.toml", "--format", "html", "--out", "out"]);
+    assert_eq!(page.exit, 0, "{}", page.stderr);
+    assert_eq!(std::fs::read_to_string(folder.path("out/ablation.html")).expect("the page was written"), page.stdout);
+    assert!(page.stdout.contains("Which protection prevents which harm"));
+    let again = folder.run(&["report", "out/ablation.json", "--format", "html", "--scenario", "lost.toml"]);
+    assert_eq!((again.exit, again.stdout), (0, page.stdout));
+    for format in ["human", "markdown"] {
+        let again = folder.run(&["report", "out/ablation.json", "--format", format]);
+        assert!(again.stdout.contains("1 of 7 protections are seen to matter"), "{format}: {}", again.stdout);
+    }
+    let same = folder.run(&["compare", "out/ablation.json", "out/ablation.json"]);
+    assert_eq!(same.exit, 0);
+    let words = same.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Not compared: The matrices of ablations"), "{words}");
+}
+
+#[test]
 fn what_cannot_be_ablated_is_bad_input() {
     let folder = files();
     for arguments in [

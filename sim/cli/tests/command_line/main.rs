@@ -3,6 +3,7 @@
 
 mod ablate;
 mod ci;
+mod events;
 mod exit_codes;
 mod experiment;
 mod experiment_check;

@@ -163,6 +163,12 @@ fn compare_is_a_gate() {
     let json: Value = serde_json::from_str(&fs::read_to_string(folder.path("out/compare.json")).unwrap()).unwrap();
     assert_eq!(json["finding"], "regression");
     assert!(fs::read_to_string(folder.path("out/compare.md")).unwrap().contains("| upstream.calls | "));
+    let page = fs::read_to_string(folder.path("out/compare.html")).unwrap();
+    let printed = folder.run(&["compare", "a/run.json", "worse.json", "--format", "html"]);
+    assert_eq!((printed.exit, &printed.stdout), (1, &page));
+    let file = folder.run(&["compare", "a/run.json", "worse.json", "--out", "pages/one.html"]);
+    assert_eq!((file.exit, file.stdout.as_str()), (1, ""));
+    assert_eq!(fs::read_to_string(folder.path("pages/one.html")).unwrap(), page);
     let unknown = folder.run(&["compare", "a/run.json", "worse.json", "--tolerance", "upstream.cals=5"]);
     assert_eq!(unknown.exit, 2);
     assert!(unknown.stderr.contains("is no metric"), "{}", unknown.stderr);
