@@ -3,13 +3,14 @@
 //! [`RunRecord`] is what a run leaves behind: everything a reader, a script or a later version needs to judge it again.
 //! [`render_json`] and [`parse`] store and restore it, [`render_table`] shows it on a terminal, [`render_html`] as a page, [`render_markdown`],
 //! [`render_github`] and [`render_junit`] in CI; [`compare`](compare()) sets two side by side. A [`SweepRecord`] is what many
-//! seeds leave behind together; parts of it merge to the byte. An [`Explanation`] is what a scenario says before it is run. Nothing here knows a
+//! seeds leave behind together; parts of it merge to the byte. [`Pseudonyms`] stand for users' ids in what is handed on. An [`Explanation`] is what a scenario says before it is run. Nothing here knows a
 //! clock, a file system or the simulator: the command line maps an outcome to a record, and a record to bytes is a pure
 //! function, so that equal runs give equal bytes.
 
 mod ablation;
 mod chart;
 mod compare;
+mod conclusion;
 mod explanation;
 mod github;
 mod html;
@@ -20,6 +21,7 @@ mod layout;
 mod length;
 mod markdown;
 mod number;
+mod pseudonym;
 mod record;
 mod schema;
 mod story;
@@ -43,10 +45,11 @@ pub use junit::render_junit;
 pub use length::{InvalidLength, Length};
 pub use markdown::render_markdown;
 pub use number::Number;
+pub use pseudonym::{KeyTooShort, Pseudonyms, UserIds};
 pub use record::{
-    ClockKind, Expectation, Fault, GrantsPerUser, Invariant, LaneOfRun, Latency, Level, Limit, ParkedGrant, Phases,
-    Quantile, Restart, Role, Run, RunRecord, SCHEMA, ScenarioId, Series, Step, Story, Tool, Verdict, Violation, Why,
-    WorstUser, repro_command,
+    Arm, ClockKind, Expectation, Experiment, Fault, GrantsPerUser, Invariant, LaneOfRun, Latency, Level, Lift, Limit,
+    ParkedGrant, Phases, Quantile, Restart, Role, Run, RunRecord, SCHEMA, SampleRatio, ScenarioId, Series, Step, Story,
+    Tool, Verdict, Violation, Why, WorstUser, repro_command,
 };
 pub use schema::render_run_schema;
 pub use story::render_stories;

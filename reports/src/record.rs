@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::ablation::Ablation;
 use crate::length::Length;
 use crate::number::Number;
+use crate::pseudonym::UserIds;
 
 /// The schema that this version writes.
 pub const SCHEMA: &str = "hookproof.run/1";
@@ -24,6 +25,9 @@ pub struct RunRecord {
     pub tool: Tool,
     /// Whether the runs' time was virtual or real.
     pub clock: ClockKind,
+    /// Whether ids of users stand in it, or pseudonyms. Older records have ids.
+    #[serde(default, rename = "user-ids")]
+    pub user_ids: UserIds,
     /// One entry for each scenario, hook and seed, in this order.
     pub runs: Vec<Run>,
     /// What each protection of a hook prevents, one entry for each scenario; left out where none was removed.
@@ -105,6 +109,9 @@ pub struct Run {
     /// Grants that wait for a human, by user, at most ten. Older records have none.
     #[serde(default)]
     pub parked: Vec<ParkedGrant>,
+    /// What the experiment would have concluded. Older records, and runs in which nobody was exposed, have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<Experiment>,
     /// What happened to the users worth telling of, step by step; empty unless stories were asked for.
     #[serde(default)]
     pub stories: Vec<Story>,
@@ -398,6 +405,62 @@ pub struct ParkedGrant {
     pub sent_until: String,
     /// When it was parked.
     pub parked_at: String,
+}
+
+/// An experiment as an analyst sees it when the run is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Experiment {
+    /// The variants, by the users whose first exposure they were.
+    pub arms: Vec<Arm>,
+    /// Exposed users.
+    pub exposed: u64,
+    /// Those in both groups, or first exposed to a control and with an effect.
+    pub contaminated: u64,
+    /// Whether the arms have as many users as was declared.
+    pub srm: SampleRatio,
+    /// The lift; `null` if none was planted, or a group is empty.
+    pub lift: Option<Lift>,
+}
+
+/// Users of one variant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Arm {
+    /// The variant.
+    pub variant: String,
+    /// Users who were first exposed to it.
+    pub exposed: u64,
+    /// How many were to be expected by the weights in force.
+    pub expected: Number,
+}
+
+/// p-values of the declared sample ratio; `null` where only one variant could be met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct SampleRatio {
+    /// Chi-square without correction, as `experiment.srm-p`.
+    pub chi_square_p: Option<Number>,
+    /// The exact multinomial test, where fewer than five users are expected in an arm; `null` elsewhere.
+    pub exact_p: Option<Number>,
+    /// The sequential test, looked at after every first exposure.
+    pub sequential_p: Option<Number>,
+}
+
+/// What an analyst estimates of a lift that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Lift {
+    /// What an effect really adds to the outcome.
+    pub planted: Number,
+    /// The difference of the groups' means, by the last logged variant.
+    pub estimated: Number,
+    /// (estimated − planted) ÷ planted.
+    pub bias: Number,
+    /// Of the estimate; `null` if a group is of one user.
+    pub standard_error: Option<Number>,
+    /// Users counted as control.
+    pub control: u64,
+    /// Users counted as treated.
+    pub treatment: u64,
 }
 
 /// The command that repeats one run of the scenario file `path`, ready for a shell.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookproof_reports::{
     Ablation, ClockKind, Expectation, Invariant, Latency, Length, Limit, Number, Palette, Phases, Removed, Role, Run,
-    RunRecord, SCHEMA, ScenarioId, Series, Tool, Verdict, Violation, WIDTH, parse, render_ablation,
+    RunRecord, SCHEMA, ScenarioId, Series, Tool, UserIds, Verdict, Violation, WIDTH, parse, render_ablation,
     render_ablation_markdown, render_json,
 };
 
@@ -68,6 +68,7 @@ fn run(seed: u64) -> Run {
         latency: Latency::default(),
         worst_users: Vec::new(),
         parked: Vec::new(),
+        experiment: None,
         stories: Vec::new(),
         repro: String::new(),
     }
@@ -187,7 +188,14 @@ fn no_line_is_wider_than_a_terminal_and_none_steers_it() {
 fn a_record_keeps_its_matrices_and_one_without_them_does_not_name_them() {
     let tool = Tool { name: "hookproof".to_owned(), version: "0.1.0".to_owned() };
     let schema = SCHEMA.to_owned();
-    let record = RunRecord { schema, tool, clock: ClockKind::Virtual, runs: vec![run(1)], ablations: vec![single()] };
+    let record = RunRecord {
+        schema,
+        tool,
+        clock: ClockKind::Virtual,
+        user_ids: UserIds::Shown,
+        runs: vec![run(1)],
+        ablations: vec![single()],
+    };
     let text = render_json(&record);
     assert_eq!(parse(&text).expect("it was just written"), record);
     let plain = RunRecord { ablations: Vec::new(), ..record };

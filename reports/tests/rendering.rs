@@ -7,7 +7,8 @@ use std::time::Duration;
 use hookproof_reports::{
     ClockKind, Expectation, Fault, GrantsPerUser, Invariant, LaneOfRun, Latency, Length, Level, Limit, Number, Palette,
     ParkedGrant, Phases, Quantile, Restart, Role, Run, RunRecord, SCHEMA, ScenarioId, Series, Step, Story, Style,
-    TableOptions, Tool, Verdict, Violation, WIDTH, Why, WorstUser, parse, render_json, render_table, repro_command,
+    TableOptions, Tool, UserIds, Verdict, Violation, WIDTH, Why, WorstUser, parse, render_json, render_table,
+    repro_command,
 };
 
 fn number(value: f64) -> Number {
@@ -121,6 +122,7 @@ fn run(scenario: &str, hook: &str, seed: u64) -> Run {
         latency: Latency { quantiles: vec![Quantile { quantile_ppm: 990_000, latency_us: 12_340 }] },
         worst_users: Vec::new(),
         parked: Vec::new(),
+        experiment: None,
         stories: vec![story()],
         repro: repro_command(&format!("{scenario}.toml"), hook, seed),
     }
@@ -176,7 +178,14 @@ fn failing(seed: u64) -> Run {
 
 fn record(runs: Vec<Run>) -> RunRecord {
     let tool = Tool { name: "hookproof".to_owned(), version: "0.1.0".to_owned() };
-    RunRecord { schema: SCHEMA.to_owned(), tool, clock: ClockKind::Virtual, runs, ablations: Vec::new() }
+    RunRecord {
+        schema: SCHEMA.to_owned(),
+        tool,
+        clock: ClockKind::Virtual,
+        user_ids: UserIds::Shown,
+        runs,
+        ablations: Vec::new(),
+    }
 }
 
 fn mixed() -> RunRecord {

@@ -89,6 +89,7 @@ fn run(hook: &str, seed: u64) -> Run {
         latency: Latency::default(),
         worst_users: Vec::new(),
         parked: Vec::new(),
+        experiment: None,
         stories: Vec::new(),
         repro: String::new(),
     }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use hookproof_core::store::Evidence;
 
 use crate::metrics::Metric;
+use crate::metrics::lift::Lift;
+use crate::metrics::srm::Arm;
 use crate::scenario::{HookKind, Limit};
 
 /// One finished run.
@@ -53,10 +55,31 @@ pub struct Outcome {
     pub worst_users: Vec<WorstUser>,
     /// Grants that wait for a human, by user, at most ten, with what is known of each.
     pub parked: Vec<Parked>,
+    /// What the experiment would have concluded, if anybody was exposed.
+    pub experiment: Option<Experiment>,
     /// Simulated hook calls (tries), for throughput figures.
     pub hook_calls: u64,
     /// Events processed.
     pub events: u64,
+}
+
+/// The experiment as an analyst sees it when the run is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experiment {
+    /// Users by the variant of the first exposure.
+    pub arms: Vec<Arm>,
+    /// Exposed users.
+    pub exposed: u64,
+    /// Those in both groups, or first exposed to a control and with an effect.
+    pub contaminated: u64,
+    /// See `experiment.srm-p`.
+    pub srm_p: Option<f64>,
+    /// The exact test, where few users are expected in an arm.
+    pub srm_exact_p: Option<f64>,
+    /// The sequential test, looked at after every first exposure.
+    pub srm_sequential_p: Option<f64>,
+    /// The lift, if one was planted and both groups have users.
+    pub lift: Option<Lift>,
 }
 
 /// Whether a hook's invariants are enforced.

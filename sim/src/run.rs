@@ -10,11 +10,12 @@ use hookproof_core::time::Instant;
 use crate::chronicle::{Chronicle, Entry, Listener};
 use crate::expectation::{Measured, judge};
 use crate::metrics::Metric;
+use crate::metrics::allocation::Allocation;
 use crate::metrics::measure::{measure, quantile, unsupported};
 use crate::metrics::reached::Reached;
 use crate::metrics::recorder::{Epoch, Recorder, Stretch};
 use crate::oracle::Rule;
-use crate::outcome::{Expectation, Invariant, Outcome, Parked, Restart, Role, Value, Verdict};
+use crate::outcome::{Expectation, Experiment, Invariant, Outcome, Parked, Restart, Role, Value, Verdict};
 use crate::scenario::{Expect, HookKind, Scenario, Span};
 use crate::world::{Finished, Recording, Recordings, Setting, World};
 
@@ -161,6 +162,7 @@ fn judge_run(
         latency_us: quantiles(&recorder.stretches[0]),
         worst_users: recorder.stretches[0].allocation.as_ref().map(|all| all.worst.clone()).unwrap_or_default(),
         parked: parked(&images),
+        experiment: experiment(&recorder),
         hook_calls,
         events,
     };
@@ -175,6 +177,15 @@ fn role(scenario: &Scenario, hook: HookKind) -> Role {
     } else {
         Role::Reference
     }
+}
+
+/// What an analyst sees when the run is over; nothing where nobody is exposed.
+fn experiment(recorder: &Recorder) -> Option<Experiment> {
+    let all = recorder.stretches[0].allocation.as_ref().filter(|all| all.exposed > 0)?;
+    let Allocation { exposed, contaminated_users, srm_p, srm_exact_p, lift, .. } = *all;
+    let srm_sequential_p = srm_p.map(|_| recorder.entitlements.sequential_p_value(&recorder.users));
+    let arms = all.arms.clone();
+    Some(Experiment { arms, exposed, contaminated: contaminated_users, srm_p, srm_exact_p, srm_sequential_p, lift })
 }
 
 /// The first parked grants with their evidence.

@@ -79,6 +79,9 @@ pub struct Broken {
     pub first_seed: u64,
     /// What was found there.
     pub found: String,
+    /// The user whom that names; left out if it names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
 }
 
 /// A protection and the runs without it.
@@ -155,7 +158,7 @@ fn broken(runs: &[Run], complete: Option<&[Run]>) -> Vec<Broken> {
         let found = |index: usize, run: &Run| {
             let one = run.invariants.get(at).filter(|one| one.violations > 0)?;
             let held = with(index).is_none_or(|run| run.invariants.get(at).is_some_and(|one| one.violations == 0));
-            held.then(|| (one.id.clone(), found_of_invariant(one)))
+            held.then(|| (one.id.clone(), found_of_invariant(one), user_of(one)))
         };
         collected(runs, found)
     });
@@ -164,7 +167,7 @@ fn broken(runs: &[Run], complete: Option<&[Run]>) -> Vec<Broken> {
             let one = run.expectations.get(at).filter(|one| one.verdict == Verdict::Violated)?;
             let with = with(index).and_then(|run| run.expectations.get(at));
             let held = with.is_none_or(|one| one.verdict == Verdict::Pass);
-            held.then(|| (name_of(one), found_of_expectation(one, with, &run.scenario)))
+            held.then(|| (name_of(one), found_of_expectation(one, with, &run.scenario), None))
         };
         collected(runs, found)
     });
@@ -172,10 +175,14 @@ fn broken(runs: &[Run], complete: Option<&[Run]>) -> Vec<Broken> {
 }
 
 /// The seeds in which something is found, with what was found in the first.
-fn collected(runs: &[Run], found: impl Fn(usize, &Run) -> Option<(String, String)>) -> Option<Broken> {
+fn collected(runs: &[Run], found: impl Fn(usize, &Run) -> Option<(String, String, Option<String>)>) -> Option<Broken> {
     let mut all = runs.iter().enumerate().filter_map(|(index, run)| Some((run.seed, found(index, run)?)));
-    let (first_seed, (name, found)) = all.next()?;
-    Some(Broken { name, seeds: 1 + all.count() as u64, first_seed, found })
+    let (first_seed, (name, found, user)) = all.next()?;
+    Some(Broken { name, seeds: 1 + all.count() as u64, first_seed, found, user })
+}
+
+fn user_of(invariant: &Invariant) -> Option<String> {
+    invariant.first.as_ref()?.user.clone()
 }
 
 fn found_of_invariant(invariant: &Invariant) -> String {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
+use crate::pseudonym::UserIds;
 use crate::record::{ClockKind, RunRecord};
 use crate::table::Block;
 
@@ -51,11 +52,18 @@ pub(crate) fn render(record: &RunRecord) -> Markup {
         .iter()
         .flat_map(|run| run.metrics.keys().chain(run.expectations.iter().map(|expectation| &expectation.metric)))
         .collect();
+    let ids = match record.user_ids {
+        UserIds::Shown => "User ids are shown.",
+        UserIds::ScenarioKey => {
+            "User ids are pseudonyms under a key that follows from the scenario: they hide ids from a reader, not from somebody who tries all ids that there may be."
+        }
+        UserIds::SecretKey => "User ids are pseudonyms under a key that is not in this report.",
+    };
     html! {
         h2 #method { "Method" }
         p {
             "Written by " (Shown(&record.tool.name)) " " (Shown(&record.tool.version)) " from a record of schema "
-            code { (Shown(&record.schema)) } ". The clock is " (clock) "."
+            code { (Shown(&record.schema)) } ". The clock is " (clock) ". " (ids)
         }
         p {
             "One function measures every hook: from the quota service's ledger and from what users saw, never from a hook's own account of itself. "

@@ -10,6 +10,7 @@
 mod ablation;
 mod comparison;
 mod definition;
+mod experiment;
 mod findings;
 mod method;
 mod panel;
@@ -170,6 +171,7 @@ fn contents(key: &str) -> Markup {
         ("latency", "Latency"),
         ("grants", "Grants per user"),
         ("users", "Worst users"),
+        ("experiment", "Experiment"),
         ("expect", "Expectations"),
         ("invariants", "Invariants"),
         ("faults", "Faults"),
@@ -192,6 +194,7 @@ fn details(block: &Block<'_>, options: &HtmlOptions, key: &str) -> Markup {
         (questions::runs(block, key))
         (timeline::render(&charted, key))
         (users::render(&charted, key))
+        (experiment::render(&charted, key))
         (findings::render(&charted, path, key))
         (users::stories(&charted, key))
         (method::repeat(block, key))

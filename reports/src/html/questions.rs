@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::conclusion::bound;
 use crate::number::Number;
 use crate::record::{Role, Run, Verdict};
 use crate::table::Block;
@@ -136,6 +137,9 @@ pub(crate) fn runs(block: &Block<'_>, key: &str) -> Markup {
         @if block.rows.iter().any(|row| row.runs.len() > 1) {
             h3 #{ (key) "-runs" } { "Every run" }
             p .note { "Charts, users and findings below are of each hook's worst run: the worst verdict, then the most violations, then the largest excess, then the lowest seed." }
+            @for row in &block.rows {
+                @if let Some(bound) = bound(row) { p .note { (hook(&row.first.hook, row.first.role)) ": " (bound) "." } }
+            }
             div .scroll role="region" tabindex="0" aria-labelledby={ (key) "-rc" } {
                 table {
                     caption #{ (key) "-rc" } { "Each hook and seed" }

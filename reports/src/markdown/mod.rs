@@ -10,9 +10,10 @@ pub(crate) mod text;
 
 use std::fmt::Write as _;
 
+use crate::conclusion::{bound, sentence};
 use crate::record::{RunRecord, Verdict, repro_command};
 use crate::table::{
-    Block, Row, ScenarioPaths, account, blocks, cells, findings, legend, name, parked, path_of, summary, text as words,
+    Block, Row, ScenarioPaths, accounts, blocks, cells, findings, legend, name, path_of, summary, text as words,
 };
 use text::{command, escaped};
 
@@ -72,7 +73,7 @@ fn not_as_expected(block: &Block<'_>, paths: &ScenarioPaths) -> String {
             let _ = write!(out, "\nTo repeat it:\n\n{}", command(&repro_command(&path, &run.hook, run.seed)));
         }
     }
-    let accounts: Vec<String> = block.rows.iter().flat_map(|row| account(row).into_iter().chain(parked(row))).collect();
+    let accounts = accounts(block);
     if !accounts.is_empty() {
         out.push('\n');
     }
@@ -103,7 +104,22 @@ fn as_expected(out: &mut String, blocks: &[&Block<'_>], open: bool) -> u64 {
         *out += &rows;
     }
     out.push_str("\n</details>\n");
+    claims(out, blocks);
     left_out
+}
+
+/// What scenarios in which all holds say beyond their runs: of seeds that were not run, and of the experiment.
+fn claims(out: &mut String, blocks: &[&Block<'_>]) {
+    let mut lines = String::new();
+    for block in blocks {
+        let bounds = |row| bound(row).map(|text| format!("{}: {text}", row.first.hook));
+        for text in block.rows.iter().flat_map(|row| bounds(row).into_iter().chain(sentence(row))) {
+            let _ = writeln!(lines, "- {}: {}", escaped(&block.scenario.name), escaped(&text));
+        }
+    }
+    if !lines.is_empty() && out.len() + lines.len() < BYTES_MAX {
+        let _ = write!(out, "\n{lines}");
+    }
 }
 
 fn title(block: &Block<'_>) -> String {

@@ -27,5 +27,6 @@ pub use record::{
     ScenarioSweep, Seeds, SweepRecord, sweep_repro_command,
 };
 pub use shard::{InvalidShard, Shard};
+pub(crate) use summary::none_violated;
 pub use summary::{render_sweep, render_sweep_markdown};
 pub use tally::FAILING_MAX;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bound::Verdicts;
+use super::bound::{Verdicts, upper_bound_95};
 use super::record::{HookSweep, Pair, PairedMetric, Reached, ScenarioSweep, SweepRecord, sweep_repro_command};
 use super::section::{Row, Section, Table, human, markdown};
 use crate::number::Number;
@@ -141,6 +141,16 @@ fn of(part: u64, seeds: u64) -> String {
     format!("{} of {}", grouped(part), counted(seeds, "seed"))
 }
 
+/// What it says of other seeds that none of so many is violated; they are at least one.
+pub(crate) fn none_violated(judged: u64) -> String {
+    let bound = upper_bound_95(0, judged).map_or_else(String::new, percent);
+    format!(
+        "no violation in {}; with 95 % confidence fewer than {bound} of such seeds have one (3/N, per seed drawn as \
+         these were)",
+        counted(judged, "seed")
+    )
+}
+
 /// What the counts say about seeds that did not run.
 fn statement(hook: &HookSweep) -> Section {
     let name = &hook.hook;
@@ -149,10 +159,7 @@ fn statement(hook: &HookSweep) -> Section {
     let bound = hook.seeds.bound_95().and_then(Number::value).map(percent);
     let text = match (bound, violated) {
         (None, _) => format!("{name}: no seed was judged"),
-        (Some(bound), 0) => format!(
-            "{name}: no violation in {judged}; with 95 % confidence fewer than {bound} of such seeds have one (3/N, per \
-             seed drawn as these were)"
-        ),
+        (Some(_), 0) => format!("{name}: {}", none_violated(hook.seeds.judged())),
         (Some(bound), some) => {
             format!(
                 "{name}: {} of {judged} violated; with 95 % confidence at most {bound} of such seeds",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::text::{counted, grouped, judgement, paragraph, whole};
 use super::{Block, Row, Style, TableOptions};
+use crate::conclusion::{self, bound};
 use crate::number::Number;
 use crate::record::{Expectation, Fault, Invariant, Limit, ParkedGrant, Role, Run, Verdict, repro_command};
 
@@ -27,7 +28,7 @@ pub(crate) fn render(out: &mut String, block: &Block<'_>, options: &TableOptions
             out.push('\n');
         }
     }
-    let accounts: Vec<String> = block.rows.iter().flat_map(|row| account(row).into_iter().chain(parked(row))).collect();
+    let accounts = accounts(block);
     if !accounts.is_empty() {
         out.push('\n');
     }
@@ -220,11 +221,15 @@ fn idle_faults(row: &Row<'_>) -> Vec<String> {
 }
 
 /// A judged hook's counts of harm beside what it came across, or the invariants a reference breaks; over all seeds.
-pub(crate) fn account(row: &Row<'_>) -> Option<String> {
+fn account(row: &Row<'_>) -> Option<String> {
     let hook = &row.first.hook;
     match row.first.role {
         Role::Judged => {
-            Some(format!("{hook}: {}", [harm(row), checks(row), reached(row), idle_faults(row)].concat().join("; ")))
+            let bounded: Vec<String> = bound(row).into_iter().collect();
+            Some(format!(
+                "{hook}: {}",
+                [harm(row), bounded, checks(row), reached(row), idle_faults(row)].concat().join("; ")
+            ))
         }
         Role::Reference => {
             let broken: Vec<String> = totals(row, |invariant| invariant.violations)
@@ -236,8 +241,14 @@ pub(crate) fn account(row: &Row<'_>) -> Option<String> {
     }
 }
 
+/// All that is to be said of a block's hooks beside what does not hold.
+pub(crate) fn accounts(block: &Block<'_>) -> Vec<String> {
+    let of_row = |row| account(row).into_iter().chain(parked(row)).chain(conclusion::sentence(row));
+    block.rows.iter().flat_map(of_row).collect()
+}
+
 /// The first grant that waits for a human: a judged hook's word on what it could not prove.
-pub(crate) fn parked(row: &Row<'_>) -> Option<String> {
+fn parked(row: &Row<'_>) -> Option<String> {
     let run = row.runs.iter().find(|run| run.role == Role::Judged && !run.parked.is_empty())?;
     let ParkedGrant { user, grant, reason, look_up, attempts, .. } = run.parked.first()?;
     let sends = counted(u64::from(*attempts), "send");

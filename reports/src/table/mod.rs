@@ -18,9 +18,7 @@ use std::collections::BTreeMap;
 use crate::record::{Run, RunRecord, ScenarioId, Verdict};
 
 pub(crate) use cell::Form;
-pub(crate) use finding::{
-    Broken, Missed, account, broken, findings, limit, missed, note, open, parked, sentence, violation,
-};
+pub(crate) use finding::{Broken, Missed, accounts, broken, findings, limit, missed, note, open, sentence, violation};
 pub(crate) use grid::{cells, name};
 pub use palette::{Palette, Style};
 pub use text::WIDTH;

@@ -97,6 +97,7 @@ fn is_free(path: &str) -> bool {
     let closed = [
         "/schema",
         "/clock",
+        "/user-ids",
         "/role",
         "/verdict",
         "/at",

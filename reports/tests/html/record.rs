@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hookproof_reports::{
-    ClockKind, Expectation, Fault, GrantsPerUser, Invariant, LaneOfRun, Latency, Length, Level, Limit, Number,
-    ParkedGrant, Phases, Quantile, Restart, Role, Run, RunRecord, SCHEMA, ScenarioId, Series, Step, Story, Tool,
-    Verdict, Violation, Why, WorstUser, defined_metrics, repro_command,
+    Arm, ClockKind, Expectation, Experiment, Fault, GrantsPerUser, Invariant, LaneOfRun, Latency, Length, Level, Lift,
+    Limit, Number, ParkedGrant, Phases, Quantile, Restart, Role, Run, RunRecord, SCHEMA, SampleRatio, ScenarioId,
+    Series, Step, Story, Tool, UserIds, Verdict, Violation, Why, WorstUser, defined_metrics, repro_command,
 };
 
 pub fn number(value: f64) -> Number {
@@ -22,6 +22,7 @@ pub fn record(runs: Vec<Run>) -> RunRecord {
         schema: SCHEMA.to_owned(),
         tool: Tool { name: "hookproof".to_owned(), version: "0.1.0".to_owned() },
         clock: ClockKind::Virtual,
+        user_ids: UserIds::Shown,
         runs,
         ablations: Vec::new(),
     }
@@ -110,6 +111,30 @@ fn story(user: &str, why: Why, steps: u64) -> Story {
         intended: 125,
         steps: (0..steps).map(step).collect(),
         left_out: 4,
+    }
+}
+
+/// A tenth is planted; the reference sees less than half of it.
+fn experiment(role: Role) -> Experiment {
+    let (estimated, contaminated) = if role == Role::Reference { (0.0412, 7_812) } else { (0.1037, 0) };
+    let arm = |variant: &str, exposed| Arm { variant: variant.to_owned(), exposed, expected: number(8_489.5) };
+    Experiment {
+        arms: vec![arm("control", 8_412), arm("extra-quota", 8_567)],
+        exposed: 16_979,
+        contaminated,
+        srm: SampleRatio {
+            chi_square_p: Some(number(0.234_2)),
+            exact_p: Some(number(0.235_1)),
+            sequential_p: Some(number(0.981_5)),
+        },
+        lift: Some(Lift {
+            planted: number(0.1),
+            estimated: number(estimated),
+            bias: number((estimated - 0.1) / 0.1),
+            standard_error: Some(number(0.0153)),
+            control: 8_412,
+            treatment: 8_567,
+        }),
     }
 }
 
@@ -214,6 +239,7 @@ pub fn run(hook: &str, role: Role, bins: u64, bin: u64, stories: u64) -> Run {
             .map(|index| WorstUser { user: user(index), effects: 2, held: 150, intended: 125 })
             .collect(),
         parked: vec![parked()],
+        experiment: Some(experiment(role)),
         stories: (0..stories)
             .map(|index| story(&user(index), if index == 0 { Why::Violation } else { Why::OverAllocated }, 5 * stories))
             .collect(),

@@ -23,6 +23,7 @@ pub fn older(run: &Run) -> Run {
         restarts: Vec::new(),
         grants_per_user: Vec::new(),
         parked: Vec::new(),
+        experiment: None,
         stories: Vec::new(),
         ..run.clone()
     }

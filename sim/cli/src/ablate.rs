@@ -16,6 +16,7 @@ use hookproof_sim::{Recording, Setting};
 use crate::args::{AblateArgs, AblateFormat};
 use crate::determinism::{self, Times};
 use crate::exit::{Exit, Failure};
+use crate::ids::Ids;
 use crate::out::OutFolder;
 use crate::pool;
 use crate::progress::{Progress, RunProgress};
@@ -34,6 +35,7 @@ const RUNS_MAX: u64 = 10_000;
 /// Bad input, before anything is run; a failure of the harness.
 pub(crate) fn ablate(args: &AblateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let format = on_stdout(&args.formats, args.out.is_some())?;
+    let ids = Ids::resolve(&args.ids)?;
     if let Some(other) = args.running.hooks.iter().find(|hook| **hook != HOOK) {
         let (hook, other) = (HOOK.name(), other.name());
         return Err(Failure::bad_input(format!("{other} has no protections to remove; only {hook} has")));
@@ -47,6 +49,7 @@ pub(crate) fn ablate(args: &AblateArgs, terminal: &Terminal) -> Result<Exit, Fai
     let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
     plan.announce(terminal);
     let (record, diverged) = plan.run(pool::jobs(args.running.jobs), terminal)?;
+    let record = ids.presented(record);
     if let Some(folder) = folder {
         folder.write("ablation.json", render_json(&record).as_bytes())?;
         folder.write("ablation.html", page(&record, file).as_bytes())?;

@@ -14,7 +14,8 @@ use hookproof_sim::scenario::{HookKind, Limits, Scenario};
 
 use crate::compare::parse_tolerance;
 use crate::determinism::Times;
-use crate::{size, story};
+use crate::ids::{self, Called};
+use crate::size;
 
 /// Seeds that a scenario file can hold: TOML has no larger integers.
 const SEEDS: u64 = 1 << 63;
@@ -114,6 +115,8 @@ pub(crate) struct RunArgs {
     pub(crate) events: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) running: RunningArgs,
+    #[command(flatten)]
+    pub(crate) ids: IdArgs,
 }
 
 /// `report`.
@@ -131,6 +134,8 @@ pub(crate) struct ReportArgs {
     /// Where the scenarios lie, so that commands and annotations name their paths (repeatable)
     #[arg(long = "scenario", value_name = "PATH")]
     pub(crate) scenarios: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) ids: IdArgs,
 }
 
 /// `compare`.
@@ -265,9 +270,9 @@ pub(crate) struct TraceArgs {
     /// A scenario file
     #[arg(value_name = "SCENARIO")]
     pub(crate) path: PathBuf,
-    /// The user, as user-17 or 17 [default: who violated an invariant first, else who holds most beyond the own cap]
-    #[arg(long, value_name = "ID", value_parser = parse_user)]
-    pub(crate) user: Option<u32>,
+    /// The user, as user-17, 17 or the pseudonym of a report [default: who violated an invariant first, else who holds most beyond the own cap]
+    #[arg(long, value_name = "ID", value_parser = ids::parse)]
+    pub(crate) user: Option<Called>,
     /// Trace this hook instead of the file's hooks (repeatable)
     #[arg(long = "hook", value_name = "NAME", value_parser = hook_parser())]
     pub(crate) hooks: Vec<HookKind>,
@@ -282,6 +287,8 @@ pub(crate) struct TraceArgs {
     pub(crate) format: TraceFormat,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) ids: IdArgs,
 }
 
 /// `ablate`.
@@ -307,6 +314,8 @@ pub(crate) struct AblateArgs {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) running: RunningArgs,
+    #[command(flatten)]
+    pub(crate) ids: IdArgs,
 }
 
 /// A rendering of an ablation.
@@ -452,6 +461,17 @@ pub(crate) fn hooks_of(asked: &[HookKind], scenario: &Scenario) -> Vec<HookKind>
         }
     }
     hooks
+}
+
+/// How users are called.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct IdArgs {
+    /// Show ids of users, not pseudonyms
+    #[arg(long)]
+    pub(crate) show_ids: bool,
+    /// The file with the secret key of pseudonyms, 16 bytes at least [default: HOOKPROOF_ID_KEY, else a key that follows from the scenario]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) id_key: Option<PathBuf>,
 }
 
 /// How large a scenario may be.
@@ -601,10 +621,6 @@ fn parse_cell(text: &str) -> Result<Cell, String> {
     let hint =
         || "a hazard and an offer are needed, as in lost-reply-read-back; `hookproof promise` prints both".to_owned();
     Cell::all().find(|cell| cell.name() == text).ok_or_else(hint)
-}
-
-fn parse_user(text: &str) -> Result<u32, String> {
-    story::user_number(text).ok_or_else(|| "a simulated user is named user-17 or 17".to_owned())
 }
 
 fn parse_seeds(text: &str) -> Result<Range<u64>, String> {

@@ -12,6 +12,7 @@ mod events;
 mod exit;
 mod experiment;
 mod explain;
+mod ids;
 mod incidents;
 mod interrupt;
 mod new;

@@ -3,6 +3,7 @@
 use hookproof_core::time::WallTime;
 use hookproof_reports as reports;
 use hookproof_reports::{Length, Number};
+use hookproof_sim::metrics::srm::Arm;
 use hookproof_sim::outcome::{self, Outcome};
 use hookproof_sim::scenario::{self, Scenario};
 use hookproof_sim::users;
@@ -43,6 +44,7 @@ pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
         latency: reports::Latency { quantiles: outcome.latency_us.iter().map(quantile).collect() },
         worst_users: outcome.worst_users.iter().map(worst_user).collect(),
         parked: outcome.parked.iter().map(parked).collect(),
+        experiment: outcome.experiment.as_ref().map(experiment),
         repro: reports::repro_command(&format!("{}.toml", scenario.name), hook, outcome.seed),
     }
 }
@@ -53,6 +55,7 @@ pub(crate) fn record(runs: Vec<reports::Run>) -> reports::RunRecord {
         schema: reports::SCHEMA.to_owned(),
         tool: tool(),
         clock: reports::ClockKind::Virtual,
+        user_ids: reports::UserIds::Shown,
         runs,
         ablations: Vec::new(),
     }
@@ -182,6 +185,32 @@ fn quantile(&(quantile_ppm, latency_us): &(u32, u64)) -> reports::Quantile {
 fn worst_user(user: &outcome::WorstUser) -> reports::WorstUser {
     let outcome::WorstUser { user, effects, held, intended } = user.clone();
     reports::WorstUser { user, effects, held, intended }
+}
+
+fn experiment(experiment: &outcome::Experiment) -> reports::Experiment {
+    let arm = |arm: &Arm| {
+        let Arm { name, exposed, expected } = arm;
+        reports::Arm { variant: name.clone(), exposed: *exposed, expected: finite(*expected) }
+    };
+    let outcome::Experiment { exposed, contaminated, srm_p, srm_exact_p, srm_sequential_p, lift, .. } = *experiment;
+    reports::Experiment {
+        arms: experiment.arms.iter().map(arm).collect(),
+        exposed,
+        contaminated,
+        srm: reports::SampleRatio {
+            chi_square_p: srm_p.map(finite),
+            exact_p: srm_exact_p.map(finite),
+            sequential_p: srm_sequential_p.map(finite),
+        },
+        lift: lift.map(|lift| reports::Lift {
+            planted: finite(lift.planted),
+            estimated: finite(lift.estimated),
+            bias: finite(lift.bias),
+            standard_error: lift.standard_error.map(finite),
+            control: lift.control,
+            treatment: lift.treatment,
+        }),
+    }
 }
 
 fn parked(outcome::Parked { user, evidence }: &outcome::Parked) -> reports::ParkedGrant {

@@ -6,6 +6,7 @@ use hookproof_reports::{RunRecord, ScenarioPaths, TableOptions};
 
 use crate::args::{Format, ReportArgs};
 use crate::exit::{Exit, Failure};
+use crate::ids::Ids;
 use crate::out::{self, OutFolder};
 use crate::output::{self, Output};
 use crate::scenarios;
@@ -18,7 +19,8 @@ use crate::terminal::Terminal;
 /// A record that can't be read, scenarios that are not valid, or a place that does not take the files.
 pub(crate) fn report(args: &ReportArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let destination = Destination::resolve(args)?;
-    let record = stored::read(&args.record)?;
+    let ids = Ids::resolve(&args.ids)?;
+    let record = ids.presented_again(stored::read(&args.record)?, terminal);
     let paths = scenarios::paths(&args.scenarios, terminal)?;
     destination.put(&record, &paths, terminal)?;
     Ok(Exit::of(record.runs.iter().map(|run| run.verdict).min()))

@@ -13,6 +13,7 @@ use crate::args::{Format, RunArgs};
 use crate::determinism::{self, Times};
 use crate::events;
 use crate::exit::{Exit, Failure};
+use crate::ids::Ids;
 use crate::out::{self, OutFolder};
 use crate::output::{self, Output};
 use crate::pool;
@@ -31,6 +32,7 @@ const RUNS_MAX: u64 = 1_000_000;
 /// Bad input, before anything is run; a failure of the harness.
 pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let output = Output::resolve(&args.formats, args.out.is_some())?;
+    let ids = Ids::resolve(&args.ids)?;
     let files = scenarios::load(&args.paths, args.running.limits, terminal)?;
     let units = units(args, &files)?;
     let log = args.events.as_deref().map(|path| Log::prepare(path, &units)).transpose()?;
@@ -55,7 +57,7 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
         log.write(&files, &runs)?;
     }
 
-    let record = record::record(runs);
+    let record = ids.presented(record::record(runs));
     let paths = scenarios::by_digest(&files);
     if let Some(folder) = folder {
         folder.write(output::RECORD, render_json(&record).as_bytes())?;

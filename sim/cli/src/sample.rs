@@ -45,6 +45,7 @@ pub(crate) fn outcome(hook: HookKind, seed: u64, users: f64) -> Outcome {
         latency_us: Vec::new(),
         worst_users: Vec::new(),
         parked: Vec::new(),
+        experiment: None,
         hook_calls: 1,
         events: 0,
     }

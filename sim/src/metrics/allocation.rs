@@ -1,9 +1,10 @@
 //! Harm, from what the ledger holds and what users saw: one function for every hook.
 
 use hookproof_core::experiment::Experiment;
+use hookproof_core::time::Instant;
 
-use super::lift::{Comparison, Group, Outcomes};
-use super::srm::Arms;
+use super::lift::{Comparison, Group, Lift, Outcomes};
+use super::srm::{Arm, Arms};
 use crate::outcome::WorstUser;
 use crate::scenario::Quota;
 use crate::users::{self, User};
@@ -36,6 +37,20 @@ impl Entitlements {
     /// The units that a user is entitled to, by the version of the first exposure.
     pub fn of_user(&self, user: &User) -> Option<u32> {
         if user.is_exposed() { self.of(user.first_version, user.first_variant) } else { None }
+    }
+
+    /// The p-value of the sequential test of the declared shares, looked at after each first exposure.
+    pub fn sequential_p_value(&self, users: &[User]) -> f64 {
+        let mut exposed: Vec<(Instant, u32)> = Vec::new();
+        let numbered = users.iter().zip(0..).filter(|(user, _)| user.is_exposed());
+        exposed.extend(numbered.map(|(user, index)| (user.first_exposed_at, index)));
+        exposed.sort_unstable();
+        let mut sequence = self.arms.sequence();
+        for (_, index) in exposed {
+            let user = &users[index as usize];
+            sequence.observe(user.first_version, user.first_variant);
+        }
+        sequence.p_value()
     }
 
     fn largest(&self) -> u32 {
@@ -74,8 +89,12 @@ pub struct Allocation {
     pub contaminated_users: u64,
     /// See `experiment.srm-p`.
     pub srm_p: Option<f64>,
-    /// See `experiment.lift-bias`.
-    pub lift_bias: Option<f64>,
+    /// The exact test, where few users are expected in an arm.
+    pub srm_exact_p: Option<f64>,
+    /// Users by the variant of the first exposure.
+    pub arms: Vec<Arm>,
+    /// What an analyst estimates; see `experiment.lift-bias`.
+    pub lift: Option<Lift>,
     /// The worst users by held ÷ own cap, worst first.
     pub worst: Vec<WorstUser>,
 }
@@ -119,7 +138,9 @@ pub fn measure(users: &[User], yardstick: Yardstick<'_>) -> Allocation {
         }
     }
     allocation.srm_p = entitlements.arms.p_value(&exposures);
-    allocation.lift_bias = outcomes.and_then(|outcomes| outcomes.bias(&comparison));
+    allocation.srm_exact_p = entitlements.arms.exact_p_value(&exposures);
+    allocation.arms = entitlements.arms.met(&exposures);
+    allocation.lift = outcomes.and_then(|outcomes| outcomes.lift(&comparison));
     allocation.worst = worst.into_iter().map(|(held, cap, index)| name_worst(users, held, cap, index)).collect();
     allocation
 }

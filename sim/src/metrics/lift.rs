@@ -18,12 +18,43 @@ pub struct Outcomes {
 struct Mean {
     count: u64,
     sum: f64,
+    squares: f64,
 }
 
 impl Mean {
+    fn enter(&mut self, value: f64) {
+        self.count += 1;
+        self.sum += value;
+        self.squares += value * value;
+    }
+
     fn value(self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / self.count as f64)
     }
+
+    /// The variance of the mean, by the sample's own variance; `None` of fewer than two.
+    fn variance(self) -> Option<f64> {
+        let (count, mean) = (self.count as f64, self.value()?);
+        let of_sample = (self.squares - self.sum * mean).max(0.0) / (count - 1.0);
+        (self.count > 1).then(|| of_sample / count)
+    }
+}
+
+/// What an analyst estimates, beside what is true.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lift {
+    /// What an effect really adds to the outcome.
+    pub planted: f64,
+    /// The difference of the groups' means.
+    pub estimated: f64,
+    /// (estimated - planted) ÷ planted.
+    pub bias: f64,
+    /// Standard error of the estimate, after Welch; `None` if a group is of one user.
+    pub standard_error: Option<f64>,
+    /// Users by the last logged variant.
+    pub control: u64,
+    /// Likewise.
+    pub treatment: u64,
 }
 
 /// The comparison of the two groups.
@@ -56,14 +87,22 @@ impl Outcomes {
             Group::Control => &mut comparison.control,
             Group::Treatment => &mut comparison.treatment,
         };
-        mean.count += 1;
-        mean.sum += outcome;
+        mean.enter(outcome);
     }
 
-    /// (estimated - true lift) ÷ true lift, the estimate being the difference of the groups' means. `None` if a group is empty.
-    pub fn bias(&self, comparison: &Comparison) -> Option<f64> {
-        let estimated = comparison.treatment.value()? - comparison.control.value()?;
-        Some((estimated - self.true_lift) / self.true_lift)
+    /// The estimate and what it is off by. `None` if a group is empty.
+    pub fn lift(&self, comparison: &Comparison) -> Option<Lift> {
+        let Comparison { control, treatment } = *comparison;
+        let estimated = treatment.value()? - control.value()?;
+        let variance = control.variance().zip(treatment.variance()).map(|(one, other)| one + other);
+        Some(Lift {
+            planted: self.true_lift,
+            estimated,
+            bias: (estimated - self.true_lift) / self.true_lift,
+            standard_error: variance.map(libm::sqrt),
+            control: control.count,
+            treatment: treatment.count,
+        })
     }
 }
 
@@ -72,10 +111,27 @@ mod tests {
     use super::*;
 
     fn bias(true_lift: f64, users: impl Iterator<Item = (u32, Group, bool)>) -> Option<f64> {
+        lift(true_lift, users).map(|lift| lift.bias)
+    }
+
+    fn lift(true_lift: f64, users: impl Iterator<Item = (u32, Group, bool)>) -> Option<Lift> {
         let outcomes = Outcomes::new(true_lift, Draws::new(1))?;
         let mut comparison = Comparison::default();
         users.for_each(|(user, group, holds)| outcomes.enter(&mut comparison, user, group, holds));
-        outcomes.bias(&comparison)
+        outcomes.lift(&comparison)
+    }
+
+    /// The outcomes' standard deviation is one, so with 50,000 in each group the standard error is √(2 ÷ 50,000), to within 1 %.
+    #[test]
+    fn the_standard_error_is_that_of_two_means() {
+        let groups = [Group::Control, Group::Treatment];
+        let found = lift(0.5, (0..100_000_u32).map(|user| (user, groups[user as usize % 2], user % 2 == 1))).unwrap();
+        let expected = libm::sqrt(2.0 / 50_000.0);
+        let standard_error = found.standard_error.unwrap();
+        assert!((standard_error / expected - 1.0).abs() < 0.01, "{standard_error} {expected}");
+        assert_eq!((found.control, found.treatment), (50_000, 50_000));
+        let few = lift(0.5, (0..3).map(|user| (user, groups[user as usize % 2], false))).unwrap();
+        assert_eq!((few.standard_error, few.treatment), (None, 1), "one user has no variance");
     }
 
     /// With 100,000 users the standard error of the estimate is 2 ÷ √100,000 = 0.0063, of the bias at a lift of 0.5 twice that;

@@ -97,7 +97,7 @@ impl Values {
         self.ratio(Metric::GroupSwitchingRate, allocation.switched_users, allocation.exposed);
         self.maybe(Metric::ExperimentSrmP, allocation.srm_p);
         self.ratio(Metric::ExperimentContaminatedRate, allocation.contaminated_users, allocation.exposed);
-        self.maybe(Metric::ExperimentLiftBias, allocation.lift_bias);
+        self.maybe(Metric::ExperimentLiftBias, allocation.lift.map(|lift| lift.bias));
     }
 
     fn switching(&mut self, scenario: &Scenario, recorder: &Recorder, stretch: &Stretch) {

@@ -1,11 +1,22 @@
 //! Sample-ratio mismatch: whether users were first exposed to the variants in the proportions that were declared.
 //!
-//! Owns the declared shares of every version and the test of what was observed against them: Pearson's chi-square without
-//! correction. It knows nothing of users; who was exposed to what is counted by `allocation`. A p-value stands in records that
-//! are equal on every machine, so it is computed from the closed forms of the distribution with functions of the `libm`
-//! crate, never with a platform's own.
+//! Owns the declared shares of every version and the tests of what was observed against them: Pearson's chi-square without
+//! correction, an [`exact`] one for small samples, and a [`sequential`] one for repeated looks. It knows nothing of users; who was
+//! exposed to what is counted by `allocation`. A p-value stands in records that are equal on every machine, so it is computed from
+//! the closed forms of the distribution with functions of the `libm` crate, never with a platform's own. (A crate of
+//! distributions that uses the standard library's logarithms would give other last digits on another platform; statrs is the
+//! second opinion of the tests.)
+
+pub mod exact;
+pub mod sequential;
 
 use hookproof_core::experiment::Experiment;
+
+use sequential::Sequence;
+
+/// Below this expected number of users in an arm chi-square is no good approximation: W. G. Cochran, "Some Methods for Strengthening
+/// the Common χ² Tests", Biometrics 10:417, 1954.
+const EXPECTED_LEAST: f64 = 5.0;
 
 /// A variant of one version.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,6 +32,17 @@ struct Slot {
 pub struct Arms {
     names: Vec<String>,
     versions: Vec<Vec<Slot>>,
+}
+
+/// Users of one arm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arm {
+    /// The variant's name.
+    pub name: String,
+    /// Users who were first exposed to it.
+    pub exposed: u64,
+    /// How many were to be expected.
+    pub expected: f64,
 }
 
 /// First exposures by version and variant.
@@ -58,23 +80,61 @@ impl Arms {
     /// The p-value of what was observed: each exposure is expected by the shares of the version that made it. `None` where
     /// nobody is exposed, or where only one arm could be met.
     pub fn p_value(&self, exposures: &Exposures) -> Option<f64> {
-        let mut arms = vec![(0_u64, 0.0_f64); self.names.len()];
+        let arms = self.met(exposures);
+        let terms = arms.iter().map(|arm| {
+            let difference = arm.exposed as f64 - arm.expected;
+            // Where nobody is expected, one is infinitely too many.
+            difference * difference / arm.expected
+        });
+        let degrees = u32::try_from(arms.len()).expect("a scenario declares fewer than 2^32 variants");
+        (degrees > 1).then(|| chi_square_tail(terms.sum(), degrees - 1))
+    }
+
+    /// The arms that somebody met or was to meet, in the order of their first mention.
+    pub fn met(&self, exposures: &Exposures) -> Vec<Arm> {
+        let named = |name: &String| Arm { name: name.clone(), exposed: 0, expected: 0.0 };
+        let mut arms: Vec<Arm> = self.names.iter().map(named).collect();
         for (slots, counts) in self.versions.iter().zip(&exposures.0) {
             let exposed: u64 = counts.iter().sum();
             for (slot, count) in slots.iter().zip(counts) {
-                let (observed, expected) = &mut arms[slot.arm];
-                *observed += count;
-                *expected += exposed as f64 * slot.share;
+                let arm = &mut arms[slot.arm];
+                arm.exposed += count;
+                arm.expected += exposed as f64 * slot.share;
             }
         }
-        let met = |(observed, expected): &&(u64, f64)| *observed > 0 || *expected > 0.0;
-        let terms = arms.iter().filter(met).map(|(observed, expected)| {
-            let difference = *observed as f64 - expected;
-            // Where nobody is expected, one is infinitely too many.
-            difference * difference / expected
-        });
-        let degrees = u32::try_from(terms.clone().count()).expect("a scenario declares fewer than 2^32 variants");
-        (degrees > 1).then(|| chi_square_tail(terms.sum(), degrees - 1))
+        arms.retain(|arm| arm.exposed > 0 || arm.expected > 0.0);
+        arms
+    }
+
+    /// The p-value of the exact test where chi-square is no good approximation. `None` where it is, where there are too many
+    /// outcomes to look at, where only one arm could be met, or where exposures fell under different shares, so that they are no
+    /// multinomial sample.
+    pub fn exact_p_value(&self, exposures: &Exposures) -> Option<f64> {
+        let arms = self.met(exposures);
+        if arms.len() < 2 || arms.iter().all(|arm| arm.expected >= EXPECTED_LEAST) {
+            return None;
+        }
+        let in_force =
+            self.versions.iter().zip(&exposures.0).filter(|(_, counts)| counts.iter().any(|count| *count > 0));
+        let mut shares = in_force.map(|(slots, _)| self.shares(slots));
+        let first = shares.next()?;
+        let counts = |name: &String| arms.iter().find(|arm| arm.name == *name).map_or(0, |arm| arm.exposed);
+        let counts: Vec<u64> = self.names.iter().map(counts).collect();
+        if shares.all(|other| other == first) { exact::multinomial(&counts, &first) } else { None }
+    }
+
+    /// The share of each arm, by its place among the names.
+    fn shares(&self, slots: &[Slot]) -> Vec<f64> {
+        let mut shares = vec![0.0; self.names.len()];
+        for slot in slots {
+            shares[slot.arm] += slot.share;
+        }
+        shares
+    }
+
+    /// A test that may be looked at after every user.
+    pub fn sequence(&self) -> Sequence<'_> {
+        Sequence::new(self)
     }
 }
 
@@ -115,8 +175,66 @@ fn chi_square_tail(value: f64, degrees: u32) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use statrs::distribution::{ChiSquared, ContinuousCDF as _};
+
     use super::*;
+
+    /// Arms of versions with these names and weights.
+    pub(crate) fn arms(versions: &[&[(&str, u32)]]) -> Arms {
+        let mut arms = Arms::default();
+        for variants in versions {
+            let total: u32 = variants.iter().map(|(_, weight)| weight).sum();
+            let share = |weight: u32| f64::from(weight) / f64::from(total);
+            let slots = variants.iter().map(|(name, weight)| Slot { arm: arms.arm(name), share: share(*weight) });
+            let slots = slots.collect();
+            arms.versions.push(slots);
+        }
+        arms
+    }
+
+    /// One version, half and half.
+    pub(crate) fn halves() -> Arms {
+        arms(&[&[("a", 1), ("b", 1)]])
+    }
+
+    #[test]
+    fn an_independent_chi_square_gives_the_same() {
+        for degrees in [1, 2, 3, 4, 7, 20] {
+            for value in [0.01, 0.5, 1.0, 3.0, 10.0, 40.0] {
+                let (found, other) =
+                    (chi_square_tail(value, degrees), ChiSquared::new(degrees.into()).unwrap().sf(value));
+                assert!((found - other).abs() <= 1e-9 * other, "{degrees} {value}: {found}, {other}");
+            }
+        }
+    }
+
+    /// Chi-square of 3 against 7 expected as 5 each is 1.6, p = 0.2059; of the exact test 2 · (1 + 10 + 45 + 120) ÷ 2¹⁰. With
+    /// four users two are expected, and only the exact one is good.
+    #[test]
+    fn the_exact_test_stands_in_where_few_are_expected() {
+        let halves = halves();
+        let p_values = |counts: [u64; 2]| {
+            let exposures = Exposures(vec![counts.to_vec()]);
+            (halves.p_value(&exposures).unwrap(), halves.exact_p_value(&exposures))
+        };
+        let (chi_square, exact) = p_values([3, 7]);
+        assert!((chi_square - 0.205_903).abs() < 1e-6, "{chi_square}");
+        assert_eq!(exact, None, "five are expected of each");
+        let (chi_square, exact) = p_values([0, 4]);
+        assert!((chi_square - 0.045_500).abs() < 1e-6, "{chi_square} would be a mismatch at 0.05");
+        assert!((exact.unwrap() - 0.125).abs() < 1e-12, "{exact:?}");
+        assert_eq!(halves.exact_p_value(&Exposures(vec![vec![0, 0]])), None);
+    }
+
+    #[test]
+    fn exposures_under_different_shares_are_no_multinomial_sample() {
+        let changed = arms(&[&[("a", 1), ("b", 1)], &[("a", 9), ("b", 1)]]);
+        assert!(changed.exact_p_value(&Exposures(vec![vec![1, 2], vec![0, 0]])).is_some(), "only one was in force");
+        assert_eq!(changed.exact_p_value(&Exposures(vec![vec![1, 2], vec![1, 0]])), None);
+        let renamed = arms(&[&[("a", 1), ("b", 1)], &[("b", 2), ("a", 2)]]);
+        assert!(renamed.exact_p_value(&Exposures(vec![vec![1, 2], vec![1, 0]])).is_some(), "the shares are the same");
+    }
 
     /// Upper quantiles of the published tables (Abramowitz and Stegun, table 26.8), to their five digits.
     #[test]

@@ -3,6 +3,7 @@
 //! Method: histories written by hand, each with the values that follow from it, worked out in the comment beside them. A metric
 //! without such a value fails the test, so a new one is added with its own. Properties that hold for every history follow.
 
+mod conclusion;
 mod edges;
 mod history;
 mod properties;

@@ -3,6 +3,7 @@
 
 mod ablate;
 mod ci;
+mod conclusion;
 mod events;
 mod exit_codes;
 mod experiment;
@@ -13,6 +14,7 @@ mod folder;
 mod hostile;
 mod new;
 mod output;
+mod privacy;
 mod promise;
 mod report;
 mod schema;

@@ -48,7 +48,7 @@ fn the_worst_user_is_told_of_with_true_and_perceived_time_and_the_broken_rule() 
     let run = folder().run(&["trace", "t.toml", "--hook", "original"]);
     assert_eq!(run.exit, 0, "{}", run.stderr);
     let told = &run.stdout;
-    assert!(told.starts_with("t · original · seed 1 · user-"), "{told}");
+    assert!(told.starts_with("t · original · seed 1 · user:"), "{told}");
     for expected in
         ["by whom an invariant was first violated", "a visit begins", "is applied: 25 units more", "violates "]
     {
@@ -81,7 +81,7 @@ fn the_story_in_json_is_the_one_in_the_record_of_the_run() {
 #[test]
 fn a_given_user_is_told_of_under_every_hook_and_one_never_seen_is_inconclusive() {
     let folder = folder();
-    let run = folder.run(&["trace", "t.toml", "--user", "7"]);
+    let run = folder.run(&["trace", "t.toml", "--user", "7", "--show-ids"]);
     assert_eq!(run.exit, 0, "{}", run.stderr);
     assert_eq!(run.stdout.matches(" · user-7\n").count(), 3, "{}", run.stdout);
     assert!(
@@ -105,7 +105,8 @@ fn the_story_of_a_seed_that_a_swarm_has_drawn_is_told_by_the_same_options() {
     assert!(drawn.stdout.contains("hookproof sweep t.toml --swarm --hook hardened --seeds 1..2"), "{}", drawn.stdout);
     let limited = folder.run(&["trace", "t.toml", "--swarm", "--max-events", "10"]);
     assert_eq!((limited.exit, limited.stdout.as_str()), (2, ""), "{}", limited.stderr);
-    let twice = folder.run(&["trace", "t.toml", "--hook", "original", "--hook", "original", "--user", "7"]);
+    let twice =
+        folder.run(&["trace", "t.toml", "--hook", "original", "--hook", "original", "--user", "7", "--show-ids"]);
     assert_eq!(twice.stdout.matches(" · user-7\n").count(), 1, "a hook that is named twice is traced once");
 }
 
