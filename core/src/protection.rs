@@ -47,6 +47,11 @@ impl Protection {
         }
     }
 
+    /// The protection of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protection| protection.name() == name)
+    }
+
     const fn bit(self) -> u8 {
         1 << self as u8
     }

@@ -26,6 +26,8 @@ use thiserror::Error;
 use tokio::time::timeout;
 use url::Url;
 
+use crate::failpoint;
+
 use self::connection::{Connection, Target};
 
 pub use self::connection::TargetError;
@@ -139,11 +141,14 @@ impl Client {
     /// Sends `call` and says how it ended, within the attempt's deadline.
     pub async fn call(&self, call: Call) -> Answer {
         let progress = connection::Progress::default();
-        match timeout(self.config.attempt_timeout, self.try_call(&call, &progress)).await {
+        failpoint::at("call.begin");
+        let answer = match timeout(self.config.attempt_timeout, self.try_call(&call, &progress)).await {
             Ok(answer) => answer,
             Err(_) if progress.has_begun() => Answer::Lost(Lost::Timeout),
             Err(_) => Answer::NotSent(NotSent::ConnectTimeout),
-        }
+        };
+        failpoint::at("call.end");
+        answer
     }
 
     async fn try_call(&self, call: &Call, progress: &connection::Progress) -> Answer {
@@ -178,6 +183,7 @@ impl Client {
         let request = request::build(&self.config, self.target.host(), call);
         progress.watch(connection.written());
         let response = connection.sender().send_request(request).await;
+        failpoint::at("call.head");
         let response = match response {
             Ok(response) => response,
             Err(_) if !progress.has_begun() => return Err(Failure::Untouched(NotSent::Refused)),

@@ -7,6 +7,7 @@
 pub mod client;
 mod clock;
 mod driver;
+mod failpoint;
 pub mod hook;
 mod known;
 pub mod store;

@@ -142,7 +142,7 @@ fn index(comparison: &Comparison, pairs: &[&PairedRun]) -> Markup {
                     @for (number, pair) in pairs.iter().enumerate() {
                         tr {
                             th scope="row" { a href={ "#p" (number) } { (name(&pair.run)) } }
-                            td { (verdicts(&pair.verdict)) }
+                            td { (verdicts(pair.verdict)) }
                             td { (counts(pair)) }
                             td { @if pair.scenario_changed { "differ" } @else { "equal" } }
                             td { @if pair.digest_changed { "differ" } @else { "equal" } }
@@ -155,7 +155,7 @@ fn index(comparison: &Comparison, pairs: &[&PairedRun]) -> Markup {
     }
 }
 
-fn verdicts(changed: &Changed<Verdict>) -> Markup {
+fn verdicts(changed: Changed<Verdict>) -> Markup {
     html! {
         @if changed.change == Change::Equal { (verdict(changed.after)) }
         @else { (verdict(changed.before)) " → " (verdict(changed.after)) }
@@ -189,7 +189,7 @@ fn section(pair: &PairedRun, key: &str, tolerances: &Tolerances) -> Markup {
     html! {
         section .scenario {
             h2 id=(key) { (name(&pair.run)) }
-            p { (verdicts(&pair.verdict)) ". " (counts(pair)) "." }
+            p { (verdicts(pair.verdict)) ". " (counts(pair)) "." }
             @if pair.scenario_changed { p .note { "The scenario files differ: a difference may be theirs." } }
             @if !pair.digest_changed { p .note { "The digests are equal: the events of both runs are the same." } }
             (expectations(&pair.expectations, key))

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use hookproof_core::experiment::Experiment;
 use hookproof_core::identity::GrantId;
 use hookproof_core::protection::Protections;
 use hookproof_core::store::GrantState;
@@ -82,8 +83,8 @@ fn user(user: u32) -> String {
 }
 
 /// The name of a user's how-manieth request.
-fn request(whose: u32, number: u64) -> Option<String> {
-    Some(format!("{}/request-{number}", user(whose)))
+fn request(whose: u32, number: u64) -> String {
+    format!("{}/request-{number}", user(whose))
 }
 
 /// A try of a visit: the first has the visit's own name.
@@ -150,17 +151,17 @@ impl<'a> Log<'a> {
             Happening::Exposed { variant, version } => self.exposure(version, variant),
             Happening::Sent { number, ask, key, .. } => Line {
                 kind: "call",
-                request: request(whose, number),
+                request: Some(request(whose, number)),
                 key: key.map(|key| GrantId::from_bytes(key).to_string()),
                 ask: (ask == Ask::Read).then_some("read"),
                 ..Line::default()
             },
             Happening::Heard { number, answer } => {
                 let (status, error) = heard(answer);
-                Line { kind: "answer", request: request(whose, number), status, error, ..Line::default() }
+                Line { kind: "answer", request: Some(request(whose, number)), status, error, ..Line::default() }
             }
             Happening::Served { number, units: Some(units), .. } => {
-                Line { kind: "effect", request: request(whose, number), units: Some(units), ..Line::default() }
+                Line { kind: "effect", request: Some(request(whose, number)), units: Some(units), ..Line::default() }
             }
             Happening::Settled { state } => {
                 Line { kind: "settled", settled_as: Some(settled(state)?), ..Line::default() }
@@ -191,8 +192,8 @@ impl<'a> Log<'a> {
         Line {
             kind: "exposure",
             variant: Some(variant.map_or("unknown", |variant| variant.name.as_str())),
-            experiment: experiment.map(|experiment| experiment.id()),
-            version: experiment.map(|experiment| experiment.version()),
+            experiment: experiment.map(Experiment::id),
+            version: experiment.map(Experiment::version),
             ..Line::default()
         }
     }

@@ -95,7 +95,7 @@ fn summary(record: &RunRecord, paths: &ScenarioPaths) -> String {
 
 /// The matrices that a record holds, below its runs.
 fn ablations(record: &RunRecord, render: impl Fn(&Ablation) -> String) -> String {
-    record.ablations.iter().map(|ablation| format!("\n{}", render(ablation))).collect()
+    record.ablations.iter().fold(String::new(), |text, ablation| text + "\n" + &render(ablation))
 }
 
 fn page(record: &RunRecord, paths: &ScenarioPaths) -> String {

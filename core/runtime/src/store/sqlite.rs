@@ -17,7 +17,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hookproof_core::store::{Epoch, Reply};
+use hookproof_core::store::{Command, Epoch, Reply};
 use hookproof_core::time::WallTime;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use thiserror::Error;
@@ -27,6 +27,7 @@ use self::file::Guard;
 use self::rows::Loaded;
 use super::commit::{execute, open_grants_needed};
 use super::{Done, Work, system_time};
+use crate::failpoint;
 
 /// "HKPF": tells our files from others.
 const APPLICATION_ID: i32 = 0x484b_5046;
@@ -165,6 +166,8 @@ impl Database {
     }
 
     fn try_commit(&mut self, clock: WallTime, work: &Work) -> Result<Done, Failure> {
+        let places = Places::of(&work.commands);
+        failpoint::at(places.begin);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = rows::now(&transaction, clock)?;
         let loaded = Loaded::of(&transaction, work, open_grants_needed(&work.commands))?;
@@ -175,10 +178,38 @@ impl Database {
             transaction.rollback()?;
         } else {
             loaded.save(&transaction, now, changes, &mut users)?;
+            failpoint::at(places.written);
             commit(transaction)?;
+            failpoint::at(places.durable);
         }
         let (reply, epoch) = (reply, loaded.head.epoch);
         Ok(Done { reply, users, epoch })
+    }
+}
+
+/// Where a process may die in a commit.
+struct Places {
+    /// Nothing has happened.
+    begin: &'static str,
+    /// All is written, and nothing is durable.
+    written: &'static str,
+    /// All is durable, and nobody knows.
+    durable: &'static str,
+}
+
+impl Places {
+    /// By the command that matters most.
+    fn of(commands: &[Command]) -> Self {
+        let has = |is: fn(&Command) -> bool| commands.iter().any(is);
+        if has(|command| matches!(command, Command::Settle(_))) {
+            Self { begin: "settle.begin", written: "settle.written", durable: "settle.durable" }
+        } else if has(|command| matches!(command, Command::Claim(_))) {
+            Self { begin: "claim.begin", written: "claim.written", durable: "claim.durable" }
+        } else if has(|command| matches!(command, Command::Admit(_))) {
+            Self { begin: "admit.begin", written: "admit.written", durable: "admit.durable" }
+        } else {
+            Self { begin: "other.begin", written: "other.written", durable: "other.durable" }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A test of the declared shares that may be looked at after every user.
 //!
 //! M. Lindon and A. Malek, "Anytime-Valid Inference for Multinomial Count Data", 2022: the Bayes factor of shares that are
-//! Dirichlet distributed around the declared ones, with concentration [`CONCENTRATION`], against the declared ones. While these are
+//! Dirichlet distributed around the declared ones, with concentration `CONCENTRATION`, against the declared ones. While these are
 //! true it is a martingale that begins at one, so by Ville's inequality it ever reaches 1/α with probability α at most: one
 //! divided by its largest value so far is a p-value at all times. Where versions declare different shares, each user's factor is
 //! the alternative's share of the arm ÷ that of the version in force, which keeps the martingale.

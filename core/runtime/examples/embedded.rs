@@ -1,0 +1,112 @@
+//! A service that embeds the hook: it reads a user id a line, and answers each with the variant and the state of the grant.
+//!
+//!     cargo run -p hookproof-runtime --example embedded -- hook.db http://127.0.0.1:8080
+//!
+//! The quota service at that URL gets one `POST /increase_quota` for each treated user, whatever happens to this process: end it as you like,
+//! start it again with the same file, and it goes on. At the end of its input it drains and stops.
+//!
+//! `tests/crash.rs` kills it at every point at which that could matter. For that its leases are short: a grant whose sender was killed is taken over
+//! within a second.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io::{BufRead, Write, stdin, stdout};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookproof_core::committer::CommitterConfig;
+use hookproof_core::delivery::config::DeliveryConfig;
+use hookproof_core::experiment::{Experiment, Exposed, GrantSpec, HashSpec, Phase, Spec, VariantSpec};
+use hookproof_core::hook::HookConfig;
+use hookproof_core::lineage::Lineage;
+use hookproof_core::protection::{Protection, Protections};
+use hookproof_core::store::FleetLimits;
+use hookproof_core::upstream::{Capability, Upstream};
+use hookproof_runtime::client::{Client, ClientConfig};
+use hookproof_runtime::hook::{Config, Running};
+use hookproof_runtime::store::Store;
+use hookproof_runtime::store::sqlite::Sqlite;
+use rustls::RootCertStore;
+
+/// How long the end waits for what is under way.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (path, url, without) = match arguments.as_slice() {
+        [path, url] => (path, url, None),
+        [path, url, without] => (path, url, Protection::from_name(without)),
+        _ => return Err("usage: embedded STORE.db http://QUOTA-SERVICE [PROTECTION-TO-GO-WITHOUT]".into()),
+    };
+    let protections = without.map_or(Protections::ALL, |without| Protections::ALL.without(without));
+    let running = start(Path::new(path), url, protections)?;
+    let names: Vec<_> = variants(running.hook().lineage());
+    // Lines are read on a thread of their own, so that the hook goes on while nobody types.
+    let (lines, mut typed) = tokio::sync::mpsc::channel(1);
+    std::thread::spawn(move || {
+        stdin().lock().lines().map_while(Result::ok).try_for_each(|line| lines.blocking_send(line))
+    });
+    while let Some(user) = typed.recv().await {
+        match running.hook().visit(&user, None).await {
+            Ok(visited) => {
+                let grant = visited.grant.map_or("none", |(_, state)| state.name());
+                let variant = &names[visited.variant.index()];
+                writeln!(stdout(), "{user}\t{variant}\t{}\t{grant}", visited.basis.name())?;
+            }
+            Err(error) => writeln!(stdout(), "{user}\terror\t{error}\tnone")?,
+        }
+    }
+    let is_drained = running.shut_down(GRACE).await;
+    eprintln!("{}", if is_drained { "drained" } else { "not all that was under way has ended" });
+    Ok(())
+}
+
+fn start(path: &Path, url: &str, protections: Protections) -> Result<Running, Box<dyn Error>> {
+    // What the quota service offers, and for how long it may sit on a request.
+    let capability = Capability::IdempotencyKey { ttl: Duration::from_secs(24 * 3600) };
+    let upstream = Upstream { capability, request_lifetime: Duration::from_secs(60) };
+    let mut delivery = DeliveryConfig::new(upstream, Duration::from_millis(10));
+    delivery.protections = protections;
+    delivery.attempt_timeout = Duration::from_millis(300);
+    delivery.connect_timeout = Duration::from_millis(300);
+    delivery.lease = Duration::from_millis(600);
+    delivery.fleet = FleetLimits { initial_in_flight: 8, ..delivery.fleet };
+    let mut client = ClientConfig::new(url.parse()?, capability, delivery.connect_timeout, delivery.attempt_timeout);
+    client.read_idle_timeout = delivery.attempt_timeout;
+    let tls = rustls::ClientConfig::builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    let client = Client::new(client, Arc::new(tls))?;
+
+    let lineage = lineage()?;
+    let store = Store::Sqlite(Sqlite::open(path, variants(&lineage).iter().map(String::as_str))?);
+    let config = Config::new(lineage, HookConfig { delivery, committer: CommitterConfig::default() });
+    Ok(Running::start(config, store, client)?)
+}
+
+/// Half of the users get 25 units more.
+fn lineage() -> Result<Lineage, Box<dyn Error>> {
+    let variant = |name: &str, grant| VariantSpec { name: name.to_owned(), weight: 50, grant };
+    let grant = GrantSpec { units: 25, effect: "quota-increase".to_owned() };
+    let spec = Spec {
+        id: "quota-experiment".to_owned(),
+        namespace: "example".to_owned(),
+        lineage: Some("quota-experiment".to_owned()),
+        version: "1".to_owned(),
+        // For people who type. Where treatment is worth money, a secret keeps users from choosing ids that win.
+        hash: HashSpec::Sha256V1,
+        salt: None,
+        coverage_ppm: 1_000_000,
+        variants: vec![variant("control", None), variant("extra-quota", Some(grant))],
+        generation: 0,
+        exposed: Exposed::Keep,
+        phase: Phase::Running,
+        operations: BTreeSet::new(),
+    };
+    let experiment = Experiment::new(spec).map_err(|errors| format!("the experiment is not permitted: {errors:?}"))?;
+    Ok(Lineage::new(experiment, Vec::new())?)
+}
+
+fn variants(lineage: &Lineage) -> Vec<String> {
+    lineage.current().variants().iter().map(|variant| variant.name.clone()).collect()
+}
