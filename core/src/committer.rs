@@ -10,6 +10,8 @@
 //! * A store that can't write may still read. The visits of a refused commit that may have written are *looked up*, together
 //!   and with nothing else, once: a record that is found answers the visit, whatever was submitted. An admission that finds
 //!   none stays refused. So a store that refuses everything is sent one commit more for each one with visits.
+//! * Claims and settlements do not wait behind visits. There are never more of them than requests under way, whereas callers who try again can fill the
+//!   queue without end: behind them, each step of what was promised would take as long as a visit may wait (`LOAD-3`).
 //! * A visit waits for the store no longer than [`CommitterConfig::patience`]; then its answer rests on nothing recorded.
 //! * Each submitted command is resolved exactly once.
 //!
@@ -249,11 +251,19 @@ impl Committer {
             is_read_back: false,
             is_lookup: false,
         };
-        if is_open {
-            self.entries.insert(self.sent(), waiting);
-        } else {
-            self.entries.push_back(waiting);
+        match origin {
+            Origin::Open => self.entries.insert(self.sent(), waiting),
+            Origin::Claim | Origin::Settle(_) => self.entries.insert(self.first_waiting_visit(), waiting),
+            Origin::Visit { .. } => self.entries.push_back(waiting),
         }
+    }
+
+    /// The place of the first visit that waits: claims and settlements go before it, in their own order.
+    fn first_waiting_visit(&self) -> usize {
+        let sent = self.sent();
+        let is_deliverys =
+            |entry: &&Waiting| matches!(entry.origin, Some(Origin::Open | Origin::Claim | Origin::Settle(_)));
+        sent + self.entries.iter().skip(sent).take_while(is_deliverys).count()
     }
 
     /// Takes back the emptied buffer of a commit.

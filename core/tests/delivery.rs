@@ -67,8 +67,10 @@ fn a_treated_visit_is_recorded_and_granted_once() {
     bench.visit(0, 0);
     bench.settle_down();
     let treatment = VariantIndex::new(1);
-    let recorded = |first| VisitAnswer::Recorded { variant: treatment, first, grant: Some(GrantState::Pending) };
-    assert_eq!(bench.answers, [recorded(First::Exposure), recorded(First::Known)]);
+    let recorded = |first, state| VisitAnswer::Recorded { variant: treatment, first, grant: Some(state) };
+    // The claim goes before the second visit, which waited for the first one's commit.
+    let expected = [recorded(First::Exposure, GrantState::Pending), recorded(First::Known, GrantState::Claimed)];
+    assert_eq!(bench.answers, expected);
     assert_eq!(bench.event_count(|event| matches!(event, AuditEvent::Exposed { .. })), 1);
     assert_eq!((bench.state(0), bench.service.applied(0)), (Some(GrantState::Delivered), 1));
 }

@@ -249,7 +249,15 @@ impl World {
     fn new(without: Option<&'static str>) -> Self {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let store = folder.path().join("hook.db");
-        Self { store, service: Service::start(), shown: BTreeMap::new(), users: Vec::new(), kills: 0, without, _folder: folder }
+        Self {
+            store,
+            service: Service::start(),
+            shown: BTreeMap::new(),
+            users: Vec::new(),
+            kills: 0,
+            without,
+            _folder: folder,
+        }
     }
 
     /// One child that is to die at `place` when it comes there for the `come`-th time. It is visited until it does, or until it has
