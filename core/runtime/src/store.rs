@@ -2,13 +2,15 @@
 //!
 //! Owns the boundary: a [`Work`] goes in, a [`Done`] comes out. What a command *means* is defined once, by
 //! [`hookproof_core::store::Image`]; a store loads the rows that a commit may touch, lets an image of them execute it, and
-//! writes back what has changed ([`commit`]). So SQLite, PostgreSQL and the simulator cannot differ in a rule, only in a
+//! writes back what has changed (`commit.rs`). So SQLite, PostgreSQL and the simulator cannot differ in a rule, only in a
 //! row that is not loaded: `tests/stores_conform.rs` is about that.
 //!
 //! The store's clock is the only UTC that the hook knows (`TIME-1`). It never runs backwards: each commit records the latest
 //! time that was given out.
 
+mod columns;
 mod commit;
+pub mod postgres;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -53,6 +55,8 @@ pub struct Done {
 pub enum Store {
     /// A file, for one process.
     Sqlite(sqlite::Sqlite),
+    /// A PostgreSQL database, for a fleet.
+    Postgres(postgres::Postgres),
 }
 
 impl Store {
@@ -60,6 +64,7 @@ impl Store {
     pub(crate) async fn commit(&self, work: Work, epoch: Epoch) -> Done {
         match self {
             Self::Sqlite(store) => store.commit(work, epoch).await,
+            Self::Postgres(store) => store.commit(work, epoch).await,
         }
     }
 }

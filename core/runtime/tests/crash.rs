@@ -11,12 +11,13 @@
 //! `HOOKPROOF_KILLS=10000 cargo test --release -p hookproof-runtime --test crash -- --nocapture` kills as often as it says.
 
 #![expect(clippy::unwrap_used, reason = "whatever fails here fails the test")]
+#![expect(clippy::disallowed_methods, reason = "a test's patience is not the hook's business")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
@@ -119,7 +120,7 @@ fn serve(stream: &TcpStream, ledger: &Mutex<Ledger>, fate: &Mutex<Option<Ambigui
     let fate = {
         let mut ledger = ledger.lock().unwrap();
         ledger.requests += 1;
-        let fate = fate.lock().unwrap().filter(|_| ledger.requests % AMBIGUOUS_EVERY == 0);
+        let fate = fate.lock().unwrap().filter(|_| ledger.requests.is_multiple_of(AMBIGUOUS_EVERY));
         ledger.ambiguous += u64::from(fate.is_some());
         if !matches!(fate, Some(Ambiguity::Cut | Ambiguity::Unavailable)) {
             if ledger.keys.insert(key) {
@@ -158,9 +159,8 @@ fn read_request(stream: &TcpStream) -> Option<(String, String)> {
         match line.trim_end().split_once(": ") {
             Some(("idempotency-key", value)) => key = Some(value.to_owned()),
             Some(("content-length", value)) => length = value.parse().ok()?,
-            Some(_) => {}
             None if line.trim_end().is_empty() => break,
-            None => {}
+            Some(_) | None => {}
         }
     }
     let mut body = vec![0; length];

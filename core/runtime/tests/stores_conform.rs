@@ -1,12 +1,12 @@
 //! Goal: a real store does with every commit what `Image` does, whatever rows it has to load for that: the same replies, the same
 //! times, after any sequence, with several commands in a commit, stale fences, late receipts, epochs that end and a file that is
-//! closed and opened again.
+//! closed and opened again. One body for all stores; PostgreSQL is skipped where there is none ([`hookproof_testing::postgres`]).
 //!
 //! Method: random commits drive an image and the store side by side; every reply must be equal. Where the order of grants that are due at
 //! the same instant would show, which is nobody's promise, the cases keep them apart: one grant at an instant, and a claim takes
-//! either one grant or all. The seed is fixed; `PROPTEST_CASES` raises the number of sequences.
+//! either one grant or all. The seed is fixed; `PROPTEST_CASES` sets the number of sequences.
 
-#![expect(clippy::unwrap_used, reason = "whatever fails here fails the test")]
+#![expect(clippy::unwrap_used, reason = "a test stops where its world is not as it must be")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,16 +21,21 @@ use hookproof_core::store::{
     Load, Open, Reply, Resolution, Resolve, Settlement, VersionId,
 };
 use hookproof_core::time::WallTime;
+use hookproof_runtime::store::postgres::{Postgres, Settings};
 use hookproof_runtime::store::sqlite::Database;
 use hookproof_runtime::store::{Done, User, Work};
+use hookproof_testing::postgres::{Durability, Server};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use proptest::test_runner::{Config, RngSeed};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 /// The seed of all random cases.
 const SEED: u64 = 11;
+/// Sequences, unless `PROPTEST_CASES` says another number.
+const CASES: u32 = 150;
 const USERS: u64 = 6;
 const START: WallTime = WallTime::from_unix_nanos(1_700_000_000_000_000_000);
 
@@ -116,25 +121,77 @@ fn transition() -> impl Strategy<Value = Transition> {
     ]
 }
 
-/// An image and a file beside it.
-struct Pair {
+/// A real store.
+enum Subject<'a> {
+    Sqlite { database: Option<Database>, path: PathBuf, _folder: TempDir },
+    Postgres { runtime: &'a Runtime, store: Box<Postgres>, settings: Settings },
+}
+
+impl<'a> Subject<'a> {
+    fn sqlite() -> Self {
+        let folder = folder();
+        let path = folder.path().join("hook.db");
+        Self::Sqlite { database: Some(Database::open(&path).unwrap()), path, _folder: folder }
+    }
+
+    /// In `schema`, which is emptied.
+    fn postgres(runtime: &'a Runtime, server: &Server, schema: &str) -> Self {
+        let settings = Settings { schema: schema.to_owned(), ..Settings::new(server.connection()) };
+        runtime.block_on(drop_schema(&settings));
+        let store = Box::new(runtime.block_on(Postgres::open(&settings, [])).unwrap());
+        Self::Postgres { runtime, store, settings }
+    }
+
+    fn commit(&mut self, now: WallTime, work: Work) -> Done {
+        match self {
+            Self::Sqlite { database, .. } => database.as_mut().unwrap().commit(now, work),
+            Self::Postgres { runtime, store, .. } => {
+                runtime.block_on(store.commit_at(Some(now), work, Epoch(u32::MAX)))
+            }
+        }
+    }
+
+    fn begin_epoch(&mut self, now: WallTime) -> Epoch {
+        match self {
+            Self::Sqlite { database, .. } => database.as_mut().unwrap().begin_epoch(now).unwrap(),
+            Self::Postgres { runtime, store, .. } => runtime.block_on(store.begin_epoch(Some(now))).unwrap(),
+        }
+    }
+
+    fn reopen(&mut self) {
+        match self {
+            Self::Sqlite { database, path, .. } => {
+                *database = None;
+                *database = Some(Database::open(path).unwrap());
+            }
+            Self::Postgres { runtime, store, settings } => {
+                **store = runtime.block_on(Postgres::open(settings, [])).unwrap();
+            }
+        }
+    }
+}
+
+/// So that a case begins with nothing.
+async fn drop_schema(settings: &Settings) {
+    let (client, connection) = tokio_postgres::connect(&settings.connection, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let drop = format!("SET client_min_messages = warning; DROP SCHEMA IF EXISTS {} CASCADE", settings.schema);
+    client.batch_execute(&drop).await.unwrap();
+}
+
+/// An image and a store beside it.
+struct Pair<'a> {
     image: Image,
-    database: Option<Database>,
-    path: PathBuf,
+    subject: Subject<'a>,
     now: WallTime,
     claims: Vec<ClaimedGrant>,
     claim_limit: u16,
     nonce: u64,
-    _folder: TempDir,
 }
 
-impl Pair {
-    fn new(claim_limit: u16) -> Self {
-        let folder = folder();
-        let path = folder.path().join("hook.db");
-        let database = Some(Database::open(&path).unwrap());
-        let (image, claims) = (Image::default(), Vec::new());
-        Self { image, database, path, now: START, claims, claim_limit, nonce: 0, _folder: folder }
+impl<'a> Pair<'a> {
+    fn new(subject: Subject<'a>, claim_limit: u16) -> Self {
+        Self { image: Image::default(), subject, now: START, claims: Vec::new(), claim_limit, nonce: 0 }
     }
 
     fn take(&mut self, transition: Transition) {
@@ -143,14 +200,11 @@ impl Pair {
         match transition {
             Transition::Commit(steps) => self.commit(steps),
             Transition::BeginEpoch => {
-                let epoch = self.database.as_mut().unwrap().begin_epoch(self.now).unwrap();
+                let epoch = self.subject.begin_epoch(self.now);
                 assert!(epoch > self.image.epoch());
                 self.image.begin_epoch(self.now, epoch);
             }
-            Transition::Reopen => {
-                self.database = None;
-                self.database = Some(Database::open(&self.path).unwrap());
-            }
+            Transition::Reopen => self.subject.reopen(),
             Transition::Pass(time) => self.now = self.now + time,
         }
     }
@@ -173,7 +227,7 @@ impl Pair {
         }
         let mut expected = self.image.commit(self.now, commands.clone());
         let (work, users) = work(commands);
-        let done = self.database.as_mut().unwrap().commit(self.now, work);
+        let done = self.subject.commit(self.now, work);
         let mut found = with_handles(&done, &users);
         sort_claims(&mut expected);
         sort_claims(&mut found);
@@ -307,29 +361,53 @@ fn claimed(reply: &Reply) -> Vec<ClaimedGrant> {
     results.iter().flat_map(grants).collect()
 }
 
-proptest! {
-    #![proptest_config(Config { cases: 150, rng_seed: RngSeed::Fixed(SEED), failure_persistence: None, ..Config::default() })]
-
-    #[test]
-    fn sqlite_replies_to_every_commit_as_the_image_does(
-        claim_limit in prop_oneof![Just(1_u16), Just(100_u16)],
-        transitions in vec(transition(), 1..60),
-    ) {
-        let mut pair = Pair::new(claim_limit);
+/// Drives a new `subject` beside an image, for as many random sequences of transitions as [`CASES`].
+fn check<'a>(subject: impl Fn() -> Subject<'a>) {
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { Config::default().cases } else { CASES };
+    let config = Config { cases, rng_seed: RngSeed::Fixed(SEED), failure_persistence: None, ..Config::default() };
+    let claim_limit = prop_oneof![Just(1_u16), Just(100_u16)];
+    let sequences = (claim_limit, vec(transition(), 1..60));
+    let result = TestRunner::new(config).run(&sequences, |(claim_limit, transitions)| {
+        let mut pair = Pair::new(subject(), claim_limit);
         for transition in transitions {
             pair.take(transition);
         }
-    }
+        Ok(())
+    });
+    result.unwrap();
+}
+
+/// After a commit that held what the fleet shares, a new process whose clock is behind.
+fn check_clock(subject: Subject<'_>) {
+    let mut pair = Pair::new(subject, 1);
+    pair.take(Transition::Pass(Duration::from_secs(100)));
+    pair.take(Transition::Commit(vec![Step::Open(0)]));
+    pair.take(Transition::Reopen);
+    let done = pair.subject.commit(START, Work::default());
+    let Reply::Committed { at, .. } = done.reply else { panic!("{:?}", done.reply) };
+    assert!(at > START + Duration::from_secs(100));
+    assert_eq!(done.epoch, Epoch::default());
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn sqlite_replies_to_every_commit_as_the_image_does() {
+    check(Subject::sqlite);
+}
+
+#[test]
+fn postgres_replies_to_every_commit_as_the_image_does() {
+    let Some(server) = Server::find("PostgreSQL conforms", Durability::None) else { return };
+    let runtime = runtime();
+    check(|| Subject::postgres(&runtime, &server, "hookproof_conforms"));
 }
 
 #[test]
 fn the_stores_clock_never_runs_backwards_not_even_over_a_restart() {
-    let mut pair = Pair::new(1);
-    pair.take(Transition::Pass(Duration::from_secs(100)));
-    pair.take(Transition::Commit(vec![Step::Admit { user: 0, variant: 0 }]));
-    pair.take(Transition::Reopen);
-    let done = pair.database.as_mut().unwrap().commit(START, Work::default());
-    let Reply::Committed { at, .. } = done.reply else { panic!("{:?}", done.reply) };
-    assert!(at > START + Duration::from_secs(100));
-    assert_eq!(done.epoch, Epoch::default());
+    check_clock(Subject::sqlite());
+    let Some(server) = Server::find("PostgreSQL's clock", Durability::None) else { return };
+    check_clock(Subject::postgres(&runtime(), &server, "hookproof_clock"));
 }

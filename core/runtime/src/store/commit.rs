@@ -2,20 +2,30 @@
 //!
 //! Neither SQL nor a connection is known here. Time is an argument.
 
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
 use hookproof_core::identity::UserHandle;
-use hookproof_core::store::rows::{Head, UserRecord};
-use hookproof_core::store::{Command, Image, Reply};
+use hookproof_core::store::rows::{GrantRecord, Head, UserRecord};
+use hookproof_core::store::{Command, Fence, Image, Reply};
 use hookproof_core::time::WallTime;
+
+use super::User;
 
 /// How many of the first pending grants, and of the claimed ones by the end of their lease, `commands` may look at: what claims may
 /// take, what settlements may end or put off, and the one that is due next.
 pub(super) fn open_grants_needed(commands: &[Command]) -> u32 {
-    let needed = |command: &Command| match command {
+    let settled = commands.iter().filter(|command| matches!(command, Command::Settle(_))).count();
+    claims_max(commands) + u32::try_from(settled).unwrap_or(u32::MAX) + 1
+}
+
+/// How many grants `commands` may claim.
+pub(super) fn claims_max(commands: &[Command]) -> u32 {
+    let claims = |command: &Command| match command {
         Command::Claim(claim) => u32::from(claim.limit),
-        Command::Settle(_) => 1,
-        Command::Open(_) | Command::Admit(_) | Command::Find(_) | Command::Resolve(_) => 0,
+        Command::Settle(_) | Command::Open(_) | Command::Admit(_) | Command::Find(_) | Command::Resolve(_) => 0,
     };
-    commands.iter().map(needed).sum::<u32>() + 1
+    commands.iter().map(claims).sum()
 }
 
 /// What a commit has changed.
@@ -35,30 +45,72 @@ impl Changes {
     }
 }
 
-/// Executes `commands` at the store's time `now` on `head` and the records of the users, by their handles.
-pub(super) fn execute(
-    now: WallTime,
-    head: Head,
-    records: &[Option<UserRecord>],
-    commands: Vec<Command>,
-) -> (Reply, Changes) {
-    let mut image = Image::of_head(head);
-    let users = || (0_u64..).map(UserHandle).zip(records);
-    for (user, record) in users() {
-        if let Some(record) = record {
-            image.restore_record(user, *record);
+/// See [`Head::outlived`].
+pub(super) type Outlived = BTreeMap<UserHandle, (Fence, WallTime)>;
+
+/// The rows that a commit may touch.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) head: Head,
+    /// By place: those of the work, then those whose grants are loaded besides.
+    pub(super) users: Vec<User>,
+    records: Vec<Option<UserRecord>>,
+    places: HashMap<Arc<str>, usize>,
+}
+
+impl Loaded {
+    /// The users of a work, without a record so far.
+    pub(super) fn of(users: &[User]) -> Self {
+        let places = users.iter().map(|user| Arc::clone(&user.id)).zip(0..).collect();
+        Self { head: Head::default(), users: users.to_vec(), records: vec![None; users.len()], places }
+    }
+
+    /// The place of the user with this id, or the next one.
+    pub(super) fn place(&self, id: &str) -> usize {
+        self.places.get(id).copied().unwrap_or(self.users.len())
+    }
+
+    /// Adds a row at the [place](Self::place) of its user, if it was not loaded before.
+    pub(super) fn put(&mut self, place: usize, user: User, record: UserRecord) {
+        if place == self.users.len() {
+            self.places.insert(Arc::clone(&user.id), place);
+            self.users.push(user);
+            self.records.push(Some(record));
+        } else if self.records[place].is_none() {
+            self.users[place] = user;
+            self.records[place] = Some(record);
         }
     }
-    let head_before = image.head();
-    let reply = image.commit(now, commands);
-    let head = image.head();
-    let mut changes = Changes { head: (head != head_before).then_some(head), ..Changes::default() };
-    for (user, before) in users() {
-        match (before, image.save(user).record()) {
-            (None, Some(after)) => changes.inserted.push((user, after)),
-            (Some(before), Some(after)) if *before != after => changes.updated.push((user, after)),
-            (_, _) => {}
-        }
+
+    /// What the store knows besides its users, `claimed` of whose grants are claimed; after all rows.
+    pub(super) fn set_head(&mut self, head: Head, claimed: u64) {
+        let is_claimed = |record: &&Option<UserRecord>| {
+            matches!(record, Some(UserRecord { grant: Some(GrantRecord::Claimed(_)), .. }))
+        };
+        let loaded = self.records.iter().filter(is_claimed).count() as u64;
+        self.head = Head { claimed_elsewhere: claimed.saturating_sub(loaded), ..head };
     }
-    (reply, changes)
+
+    /// Executes `commands` at the store's time `now`.
+    pub(super) fn execute(&self, now: WallTime, commands: Vec<Command>) -> (Reply, Changes) {
+        let mut image = Image::of_head(self.head.clone());
+        let users = || (0_u64..).map(UserHandle).zip(&self.records);
+        for (user, record) in users() {
+            if let Some(record) = record {
+                image.restore_record(user, *record);
+            }
+        }
+        let head_before = image.head();
+        let reply = image.commit(now, commands);
+        let head = image.head();
+        let mut changes = Changes { head: (head != head_before).then_some(head), ..Changes::default() };
+        for (user, before) in users() {
+            match (before, image.save(user).record()) {
+                (None, Some(after)) => changes.inserted.push((user, after)),
+                (Some(before), Some(after)) if *before != after => changes.updated.push((user, after)),
+                (_, _) => {}
+            }
+        }
+        (reply, changes)
+    }
 }

@@ -24,8 +24,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use self::file::Guard;
-use self::rows::Loaded;
-use super::commit::{execute, open_grants_needed};
+use super::commit::open_grants_needed;
 use super::{Done, Work, system_time};
 use crate::failpoint;
 
@@ -170,14 +169,13 @@ impl Database {
         failpoint::at(places.begin);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = rows::now(&transaction, clock)?;
-        let loaded = Loaded::of(&transaction, work, open_grants_needed(&work.commands))?;
-        let (head, records) = (loaded.head.clone(), &loaded.records);
-        let (reply, changes) = execute(now, head, records, work.commands.clone());
+        let loaded = rows::load(&transaction, work, open_grants_needed(&work.commands))?;
+        let (reply, changes) = loaded.execute(now, work.commands.clone());
         let mut users = loaded.users.clone();
         if changes.is_empty() {
             transaction.rollback()?;
         } else {
-            loaded.save(&transaction, now, changes, &mut users)?;
+            rows::save(&loaded, &transaction, now, changes, &mut users)?;
             failpoint::at(places.written);
             commit(transaction)?;
             failpoint::at(places.durable);

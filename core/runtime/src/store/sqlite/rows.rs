@@ -1,7 +1,6 @@
 //! Rows to records and back.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use hookproof_core::classify::{AnswerClass, Doubt, ParkReason};
 use hookproof_core::experiment::VariantIndex;
@@ -10,188 +9,159 @@ use hookproof_core::store::rows::{GrantRecord, Head, UserRecord};
 use hookproof_core::store::{ClaimNonce, Epoch, Evidence, Fence, Fleet, GrantState, LineageId, OpenGrant, VersionId};
 use hookproof_core::time::WallTime;
 use rusqlite::types::Type;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Row, Transaction, params};
 
-use super::super::commit::Changes;
+use super::super::columns::{self, epoch_at, first_sent, from_nanos, handle, nanos, open, place};
+use super::super::commit::{Changes, Loaded, Outlived};
 use super::super::{User, Work};
 
 /// The columns of a record, in the order in which [`record`] reads them.
 const RECORD: &str = "user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, \
                       fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen, park_reason, last_answer, changed_at";
 
-/// See [`Head::outlived`].
-type Outlived = BTreeMap<UserHandle, (Fence, WallTime)>;
-
-/// The rows that a commit may touch.
-pub(super) struct Loaded {
-    pub(super) head: Head,
-    /// By place.
-    pub(super) users: Vec<User>,
-    /// By place.
-    pub(super) records: Vec<Option<UserRecord>>,
-    places: HashMap<Arc<str>, usize>,
+/// The rows that `work` may touch, the first `open_grants` of each kind included.
+pub(super) fn load(transaction: &Transaction<'_>, work: &Work, open_grants: u32) -> Result<Loaded, rusqlite::Error> {
+    let mut loaded = Loaded::of(&work.users);
+    let by_id = format!("SELECT {RECORD} FROM users WHERE user_id = ?1");
+    let mut by_id = transaction.prepare_cached(&by_id)?;
+    for user in &work.users {
+        let mut rows = by_id.query([&*user.id])?;
+        while let Some(row) = rows.next()? {
+            add(&mut loaded, row)?;
+        }
+    }
+    for state in [GrantState::Pending, GrantState::Claimed] {
+        load_due(&mut loaded, transaction, state, open_grants)?;
+    }
+    load_head(&mut loaded, transaction)?;
+    Ok(loaded)
 }
 
-impl Loaded {
-    pub(super) fn of(transaction: &Transaction<'_>, work: &Work, open_grants: u32) -> Result<Self, rusqlite::Error> {
-        let mut loaded = Self {
-            head: Head::default(),
-            users: Vec::with_capacity(work.users.len()),
-            records: Vec::with_capacity(work.users.len()),
-            places: HashMap::with_capacity(work.users.len()),
-        };
-        let by_id = format!("SELECT {RECORD} FROM users WHERE user_id = ?1");
-        let mut by_id = transaction.prepare_cached(&by_id)?;
-        for user in &work.users {
-            let place = loaded.users.len();
-            let found = by_id.query_row([&*user.id], |row| record(row, place)).optional()?;
-            match found {
-                Some((known, record)) => loaded.push(known, Some(record)),
-                None => loaded.push(user.clone(), None),
-            }
-        }
-        for state in [GrantState::Pending, GrantState::Claimed] {
-            loaded.load_due(transaction, state, open_grants)?;
-        }
-        loaded.load_head(transaction)?;
-        Ok(loaded)
+/// The first open grants in `state`.
+fn load_due(
+    loaded: &mut Loaded,
+    transaction: &Transaction<'_>,
+    state: GrantState,
+    limit: u32,
+) -> Result<(), rusqlite::Error> {
+    let due =
+        format!("SELECT {RECORD} FROM users WHERE state = ?1 AND due_at IS NOT NULL ORDER BY due_at, user_id LIMIT ?2");
+    let mut due = transaction.prepare_cached(&due)?;
+    let mut rows = due.query(params![state.name(), limit])?;
+    while let Some(row) = rows.next()? {
+        add(loaded, row)?;
     }
+    Ok(())
+}
 
-    fn push(&mut self, user: User, record: Option<UserRecord>) {
-        self.places.insert(Arc::clone(&user.id), self.users.len());
-        self.users.push(user);
-        self.records.push(record);
-    }
+/// Adds a row of [`RECORD`]. Returns its place.
+fn add(loaded: &mut Loaded, row: &Row<'_>) -> Result<usize, rusqlite::Error> {
+    let place = loaded.place(row.get_ref(0)?.as_str()?);
+    let (user, record) = record(row, place)?;
+    loaded.put(place, user, record);
+    Ok(place)
+}
 
-    /// The first open grants in `state`.
-    fn load_due(
-        &mut self,
-        transaction: &Transaction<'_>,
-        state: GrantState,
-        limit: u32,
-    ) -> Result<(), rusqlite::Error> {
-        let due = format!(
-            "SELECT {RECORD} FROM users WHERE state = ?1 AND due_at IS NOT NULL ORDER BY due_at, user_id LIMIT ?2"
-        );
-        let mut due = transaction.prepare_cached(&due)?;
-        let mut rows = due.query(params![state.name(), limit])?;
-        while let Some(row) = rows.next()? {
-            let (user, record) = record(row, self.users.len())?;
-            if !self.places.contains_key(&user.id) {
-                self.push(user, Some(record));
-            }
-        }
-        Ok(())
-    }
+fn load_head(loaded: &mut Loaded, transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+    let store = "SELECT lineage, epoch, epoch_began_at, fleet_limit, max_in_flight, effects_per_minute, paused_until, \
+                 minute_start, claimed_in_minute FROM store";
+    let head = transaction.prepare_cached(store)?.query_row([], |row| {
+        Ok(Head {
+            lineage: row.get::<_, Option<[u8; 16]>>(0)?.map(LineageId),
+            epoch: Epoch(row.get(1)?),
+            epoch_began_at: time(row, 2)?,
+            fleet: Fleet {
+                limit: row.get(3)?,
+                max_in_flight: row.get(4)?,
+                effects_per_minute: row.get(5)?,
+                paused_until: time(row, 6)?,
+                minute_start: time(row, 7)?,
+                claimed_in_minute: row.get(8)?,
+            },
+            ..Head::default()
+        })
+    })?;
+    let mut versions = transaction.prepare_cached("SELECT version FROM versions")?;
+    let versions = versions.query_map([], |row| row.get(0).map(VersionId))?.collect::<Result<_, _>>()?;
+    let outlived = load_outlived(loaded, transaction)?;
+    let claimed = "SELECT count(*) FROM users WHERE state = 'claimed' AND due_at IS NOT NULL";
+    let claimed: u64 = transaction.prepare_cached(claimed)?.query_row([], |row| row.get(0))?;
+    loaded.set_head(Head { versions, outlived, ..head }, claimed);
+    Ok(())
+}
 
-    fn load_head(&mut self, transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
-        let store = "SELECT lineage, epoch, epoch_began_at, fleet_limit, max_in_flight, effects_per_minute, paused_until, \
-                     minute_start, claimed_in_minute FROM store";
-        self.head = transaction.prepare_cached(store)?.query_row([], |row| {
-            Ok(Head {
-                lineage: row.get::<_, Option<[u8; 16]>>(0)?.map(LineageId),
-                epoch: Epoch(row.get(1)?),
-                epoch_began_at: time(row, 2)?,
-                fleet: Fleet {
-                    limit: row.get(3)?,
-                    max_in_flight: row.get(4)?,
-                    effects_per_minute: row.get(5)?,
-                    paused_until: time(row, 6)?,
-                    minute_start: time(row, 7)?,
-                    claimed_in_minute: row.get(8)?,
-                },
-                ..Head::default()
-            })
-        })?;
-        let mut versions = transaction.prepare_cached("SELECT version FROM versions")?;
-        self.head.versions = versions.query_map([], |row| row.get(0).map(VersionId))?.collect::<Result<_, _>>()?;
-        self.head.outlived = self.load_outlived(transaction)?;
-        let claimed = "SELECT count(*) FROM users WHERE state = 'claimed' AND due_at IS NOT NULL";
-        let claimed: u64 = transaction.prepare_cached(claimed)?.query_row([], |row| row.get(0))?;
-        let is_claimed = |record: &&Option<UserRecord>| {
-            matches!(record, Some(UserRecord { grant: Some(GrantRecord::Claimed(_)), .. }))
-        };
-        self.head.claimed_elsewhere = claimed - self.records.iter().filter(is_claimed).count() as u64;
-        Ok(())
+fn load_outlived(loaded: &mut Loaded, transaction: &Transaction<'_>) -> Result<Outlived, rusqlite::Error> {
+    let outlived = format!("SELECT {RECORD}, outlived_until FROM users WHERE outlived_until IS NOT NULL");
+    let mut outlived = transaction.prepare_cached(&outlived)?;
+    let mut rows = outlived.query([])?;
+    let mut found = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let place = add(loaded, row)?;
+        found.insert(handle(place), (fence(row)?, time(row, 19)?));
     }
+    Ok(found)
+}
 
-    fn load_outlived(&mut self, transaction: &Transaction<'_>) -> Result<Outlived, rusqlite::Error> {
-        let outlived = format!("SELECT {RECORD}, outlived_until FROM users WHERE outlived_until IS NOT NULL");
-        let mut outlived = transaction.prepare_cached(&outlived)?;
-        let mut rows = outlived.query([])?;
-        let mut found = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            let (user, record) = record(row, self.users.len())?;
-            let (fence, until) = (fence(row)?, time(row, 19)?);
-            let place = self.places.get(&user.id).copied().unwrap_or(self.users.len());
-            if place == self.users.len() {
-                self.push(user, Some(record));
-            }
-            found.insert(handle(place), (fence, until));
-        }
-        Ok(found)
+/// Writes what has changed.
+pub(super) fn save(
+    loaded: &Loaded,
+    transaction: &Transaction<'_>,
+    now: WallTime,
+    changes: Changes,
+    users: &mut [User],
+) -> Result<(), rusqlite::Error> {
+    let Changes { head, inserted, updated } = changes;
+    for (user, record) in inserted {
+        let user = &mut users[place(user)];
+        insert(transaction, now, user, record)?;
+        user.grant = record.grant.and_then(open).map(|(_, open)| open.grant);
     }
+    for (user, record) in updated {
+        update(transaction, now, &loaded.users[place(user)].id, record)?;
+    }
+    if let Some(head) = head {
+        save_head(loaded, transaction, &head)?;
+    }
+    transaction.prepare_cached("UPDATE store SET clock = ?1")?.execute([nanos(now)])?;
+    Ok(())
+}
 
-    /// Writes what has changed.
-    pub(super) fn save(
-        &self,
-        transaction: &Transaction<'_>,
-        now: WallTime,
-        changes: Changes,
-        users: &mut [User],
-    ) -> Result<(), rusqlite::Error> {
-        let Changes { head, inserted, updated } = changes;
-        for (user, record) in inserted {
-            let user = &mut users[place(user)];
-            insert(transaction, now, user, record)?;
-            user.grant = record.grant.and_then(open).map(|(_, open)| open.grant);
-        }
-        for (user, record) in updated {
-            update(transaction, now, &self.users[place(user)].id, record)?;
-        }
-        if let Some(head) = head {
-            self.save_head(transaction, &head)?;
-        }
-        transaction.prepare_cached("UPDATE store SET clock = ?1")?.execute([nanos(now)])?;
-        Ok(())
+fn save_head(loaded: &Loaded, transaction: &Transaction<'_>, head: &Head) -> Result<(), rusqlite::Error> {
+    if head.fleet != loaded.head.fleet || head.lineage != loaded.head.lineage {
+        let Fleet { limit, max_in_flight, effects_per_minute, paused_until, minute_start, claimed_in_minute } =
+            head.fleet;
+        let store = "UPDATE store SET lineage = ?1, fleet_limit = ?2, max_in_flight = ?3, effects_per_minute = ?4, \
+                     paused_until = ?5, minute_start = ?6, claimed_in_minute = ?7";
+        transaction.prepare_cached(store)?.execute(params![
+            head.lineage.map(|lineage| lineage.0),
+            limit,
+            max_in_flight,
+            effects_per_minute,
+            nanos(paused_until),
+            nanos(minute_start),
+            claimed_in_minute
+        ])?;
     }
+    for version in head.versions.difference(&loaded.head.versions) {
+        transaction.prepare_cached("INSERT INTO versions VALUES (?1)")?.execute([version.0])?;
+    }
+    save_outlived(loaded, transaction, &head.outlived)
+}
 
-    fn save_head(&self, transaction: &Transaction<'_>, head: &Head) -> Result<(), rusqlite::Error> {
-        if head.fleet != self.head.fleet || head.lineage != self.head.lineage {
-            let Fleet { limit, max_in_flight, effects_per_minute, paused_until, minute_start, claimed_in_minute } =
-                head.fleet;
-            let store = "UPDATE store SET lineage = ?1, fleet_limit = ?2, max_in_flight = ?3, effects_per_minute = ?4, \
-                         paused_until = ?5, minute_start = ?6, claimed_in_minute = ?7";
-            transaction.prepare_cached(store)?.execute(params![
-                head.lineage.map(|lineage| lineage.0),
-                limit,
-                max_in_flight,
-                effects_per_minute,
-                nanos(paused_until),
-                nanos(minute_start),
-                claimed_in_minute
-            ])?;
-        }
-        for version in head.versions.difference(&self.head.versions) {
-            transaction.prepare_cached("INSERT INTO versions VALUES (?1)")?.execute([version.0])?;
-        }
-        self.save_outlived(transaction, &head.outlived)
+fn save_outlived(loaded: &Loaded, transaction: &Transaction<'_>, after: &Outlived) -> Result<(), rusqlite::Error> {
+    // The claim may be of this very commit, and its row has only the one before.
+    let begin =
+        "UPDATE users SET outlived_until = ?2, fence_epoch = ?3, fence_claim = ?4, fence_nonce = ?5 WHERE user_id = ?1";
+    for (user, (fence, until)) in after.iter().filter(|(user, claim)| loaded.head.outlived.get(user) != Some(claim)) {
+        let (id, nonce) = (&*loaded.users[place(*user)].id, fence.nonce.0.cast_signed());
+        let row = params![id, nanos(*until), fence.epoch.0, fence.claim, nonce];
+        transaction.prepare_cached(begin)?.execute(row)?;
     }
-
-    fn save_outlived(&self, transaction: &Transaction<'_>, after: &Outlived) -> Result<(), rusqlite::Error> {
-        // The claim may be of this very commit, and its row has only the one before.
-        let begin = "UPDATE users SET outlived_until = ?2, fence_epoch = ?3, fence_claim = ?4, fence_nonce = ?5 WHERE user_id = ?1";
-        for (user, (fence, until)) in after.iter().filter(|(user, claim)| self.head.outlived.get(user) != Some(claim)) {
-            let (id, nonce) = (&*self.users[place(*user)].id, fence.nonce.0.cast_signed());
-            let row = params![id, nanos(*until), fence.epoch.0, fence.claim, nonce];
-            transaction.prepare_cached(begin)?.execute(row)?;
-        }
-        let end = "UPDATE users SET outlived_until = NULL WHERE user_id = ?1";
-        for user in self.head.outlived.keys().filter(|user| !after.contains_key(user)) {
-            transaction.prepare_cached(end)?.execute([&*self.users[place(*user)].id])?;
-        }
-        Ok(())
+    let end = "UPDATE users SET outlived_until = NULL WHERE user_id = ?1";
+    for user in loaded.head.outlived.keys().filter(|user| !after.contains_key(user)) {
+        transaction.prepare_cached(end)?.execute([&*loaded.users[place(*user)].id])?;
     }
+    Ok(())
 }
 
 /// The store's time, no earlier than any that was given out.
@@ -199,11 +169,10 @@ pub(super) fn now(transaction: &Transaction<'_>, clock: WallTime) -> Result<Wall
     transaction.prepare_cached("SELECT clock FROM store")?.query_row([], |row| Ok(time(row, 0)?.max(clock)))
 }
 
-/// See [`hookproof_core::store::Image::begin_epoch`]. The number comes from the clock, so that it is above the lost ones, too.
+/// See [`hookproof_core::store::Image::begin_epoch`].
 pub(super) fn begin_epoch(transaction: &Transaction<'_>, now: WallTime) -> Result<Epoch, rusqlite::Error> {
     let before: u32 = transaction.query_row("SELECT epoch FROM store", [], |row| row.get(0))?;
-    let seconds = u32::try_from(now.as_unix_nanos() / 1_000_000_000).unwrap_or(u32::MAX);
-    let epoch = seconds.max(before.saturating_add(1));
+    let epoch = epoch_at(now, before);
     transaction.execute("UPDATE store SET epoch = ?1, epoch_began_at = ?2, clock = ?2", params![epoch, nanos(now)])?;
     let open = "UPDATE users SET in_doubt = 1, is_seen = 1, first_sent_at = 0, sent_until = max(sent_until, ?1) \
                 WHERE state IN ('pending', 'claimed') AND due_at IS NOT NULL";
@@ -290,14 +259,6 @@ fn update(transaction: &Transaction<'_>, now: WallTime, id: &str, record: UserRe
     Ok(())
 }
 
-/// The row of an open grant, with its state.
-const fn open(grant: GrantRecord) -> Option<(GrantState, OpenGrant)> {
-    match grant {
-        GrantRecord::Pending(open) | GrantRecord::Claimed(open) => Some((grant.state(), open)),
-        GrantRecord::Delivered | GrantRecord::Rejected | GrantRecord::Parked(_) => None,
-    }
-}
-
 /// A row of [`RECORD`]; its user is at `place`.
 fn record(row: &Row<'_>, place: usize) -> Result<(User, UserRecord), rusqlite::Error> {
     let id = row.get::<_, Option<[u8; 16]>>(4)?.map(GrantId::from_bytes);
@@ -361,7 +322,7 @@ fn time(row: &Row<'_>, column: usize) -> Result<WallTime, rusqlite::Error> {
     row.get(column).map(from_nanos)
 }
 
-/// The one of `all` that is called `name`: a word that no version of this program has written is a damaged row.
+/// See [`columns::known`].
 fn known<T: Copy>(
     column: usize,
     name: &str,
@@ -369,27 +330,5 @@ fn known<T: Copy>(
     name_of: impl Fn(T) -> &'static str,
 ) -> Result<T, rusqlite::Error> {
     let unknown = || rusqlite::Error::FromSqlConversionFailure(column, Type::Text, format!("unknown: {name}").into());
-    all.into_iter().find(|one| name_of(*one) == name).ok_or_else(unknown)
-}
-
-const fn from_nanos(nanos: i64) -> WallTime {
-    WallTime::from_unix_nanos(if nanos < 0 { 0 } else { nanos.cast_unsigned() })
-}
-
-/// For SQLite, whose integers have a sign; what lies beyond 2262 is cut to it.
-fn nanos(time: WallTime) -> i64 {
-    i64::try_from(time.as_unix_nanos()).unwrap_or(i64::MAX)
-}
-
-/// [`OpenGrant::first_sent_at`], where the largest time means that there was none.
-fn first_sent(time: WallTime) -> Option<i64> {
-    (time < WallTime::MAX).then(|| nanos(time))
-}
-
-fn handle(place: usize) -> UserHandle {
-    UserHandle(place as u64)
-}
-
-fn place(user: UserHandle) -> usize {
-    usize::try_from(user.0).expect("a handle of this commit is a place in its users")
+    columns::known(name, all, name_of).ok_or_else(unknown)
 }

@@ -1,0 +1,155 @@
+//! Where the database is, and how the way there is protected.
+//!
+//! `sslmode` of a connection string means: `disable`, no TLS; `require` and `verify-full`, TLS with the server's certificate and name verified. (Who
+//! does not verify encrypts for whoever answers.) Without one it is as `disable` if the server is on this machine, as
+//! `verify-full` otherwise. A connection string holds a password, and never shows.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore, crypto};
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{OpenError, Settings};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A name of a schema is at most this long, or the server would cut it.
+const SCHEMA_MAX: usize = 63;
+
+/// See the module.
+pub(super) struct Address {
+    pub(super) config: Config,
+    pub(super) tls: Option<MakeRustlsConnect>,
+    pub(super) schema: String,
+}
+
+impl Address {
+    pub(super) fn new(settings: &Settings) -> Result<Self, OpenError> {
+        let Settings { connection, schema, ca_file, commit_timeout, connections: _ } = settings;
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let is_plain = schema.bytes().all(is_name) && !schema.starts_with(|first: char| first.is_ascii_digit());
+        if schema.is_empty() || schema.len() > SCHEMA_MAX || !is_plain || schema.starts_with("pg_") {
+            return Err(OpenError::SchemaName(schema.clone()));
+        }
+        // The parser does not know the word, and both mean the same here.
+        let known = connection.replacen("sslmode=verify-full", "sslmode=require", 1);
+        let mut config: Config = known.parse().map_err(|_| OpenError::ConnectionString)?;
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite).tcp_user_timeout(*commit_timeout);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("hookproof");
+        }
+        let needs_tls = match config.get_ssl_mode() {
+            SslMode::Disable => false,
+            SslMode::Require => true,
+            SslMode::Prefer | _ => !is_local(&config),
+        };
+        config.ssl_mode(if needs_tls { SslMode::Require } else { SslMode::Disable });
+        let tls = needs_tls.then(|| tls(ca_file.as_deref())).transpose()?;
+        Ok(Self { config, tls, schema: schema.clone() })
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts = self.config.get_hosts();
+        formatter.debug_struct("Address").field("hosts", &hosts).field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+/// Whether whoever could listen to the connection is on this machine anyway.
+fn is_local(config: &Config) -> bool {
+    let is_local = |host: &Host| match host {
+        Host::Tcp(name) => name == "localhost" || name.parse().is_ok_and(|address: IpAddr| address.is_loopback()),
+        Host::Unix(_) => true,
+    };
+    config.get_hosts().iter().all(is_local) && config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+}
+
+/// Trusts the certificates in `ca_file`, or those that the machine trusts.
+fn tls(ca_file: Option<&Path>) -> Result<MakeRustlsConnect, OpenError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(path) = ca_file {
+        let failed = |said: String| OpenError::CaFile { path: path.to_owned(), said };
+        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
+            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(failed("it has no certificate".to_owned()));
+        }
+    } else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(OpenError::NoCa);
+        }
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring provides what TLS 1.2 and 1.3 need")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(connection: &str) -> Result<Address, OpenError> {
+        Address::new(&Settings::new(connection))
+    }
+
+    #[test]
+    fn the_way_to_another_machine_is_encrypted_unless_it_is_said_not_to_be() {
+        let is_encrypted = |connection: &str| address(connection).unwrap().tls.is_some();
+        assert!(!is_encrypted("host=/run/postgresql user=hook"));
+        assert!(!is_encrypted("postgres://hook@localhost/hook"));
+        assert!(!is_encrypted("host=127.0.0.1,::1 user=hook"));
+        assert!(!is_encrypted("postgres://hook@db.example/hook?sslmode=disable"));
+        assert!(is_encrypted("postgres://hook@db.example/hook"));
+        assert!(is_encrypted("host=/run/postgresql,db.example user=hook"));
+        assert!(is_encrypted("postgres://hook@localhost/hook?sslmode=require"));
+        assert!(is_encrypted("host=localhost user=hook sslmode=verify-full"));
+    }
+
+    #[test]
+    fn a_password_does_not_show() {
+        for connection in
+            ["postgres://hook:s3cret@localhost/hook", "host=localhost s3cret=1", "host=localhost password='s3cret"]
+        {
+            let settings = Settings::new(connection);
+            let said = match Address::new(&settings) {
+                Ok(address) => format!("{address:?}"),
+                Err(error) => format!("{error} {error:?}"),
+            };
+            assert!(!said.contains("s3cret") && !format!("{settings:?}").contains("s3cret"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_schema_has_a_name_that_needs_no_quotes() {
+        for (schema, is_permitted) in [
+            ("hookproof", true),
+            ("hook_2", true),
+            ("Hook", false),
+            ("2nd", false),
+            ("a\"b", false),
+            ("", false),
+            ("pg_x", false),
+        ] {
+            let settings = Settings { schema: schema.to_owned(), ..Settings::new("host=localhost") };
+            assert_eq!(Address::new(&settings).is_ok(), is_permitted, "{schema}");
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! Rows to records and back.
+
+use hookproof_core::classify::{AnswerClass, Doubt, ParkReason};
+use hookproof_core::experiment::VariantIndex;
+use hookproof_core::identity::{GrantId, UserHandle};
+use hookproof_core::store::rows::{GrantRecord, Head, UserRecord};
+use hookproof_core::store::{
+    ClaimNonce, Command, Epoch, Evidence, Fence, Fleet, GrantState, LineageId, OpenGrant, VersionId,
+};
+use hookproof_core::time::WallTime;
+use tokio::try_join;
+use tokio_postgres::types::{FromSql, ToSql};
+use tokio_postgres::{Client, Row};
+
+use super::super::columns::{self, first_sent, from_nanos, handle, nanos, open, place};
+use super::super::commit::{Changes, Loaded, Outlived, claims_max};
+use super::super::{User, Work};
+use super::Failure;
+use super::statements::Statements;
+
+/// What a commit excludes others from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// From beginning an epoch. Admissions and lookups need no more.
+    Epoch,
+    /// From claiming and settling, too: the `store` row.
+    Fleet,
+}
+
+impl Hold {
+    pub(super) fn of(commands: &[Command]) -> Self {
+        let needs_fleet = |command: &Command| match command {
+            Command::Open(_) | Command::Claim(_) | Command::Settle(_) | Command::Resolve(_) => true,
+            Command::Admit(_) | Command::Find(_) => false,
+        };
+        if commands.iter().any(needs_fleet) { Self::Fleet } else { Self::Epoch }
+    }
+}
+
+/// The store's time: `fixed`, or what the server's clock says; no earlier than `floor`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    pub(super) floor: WallTime,
+    pub(super) fixed: Option<WallTime>,
+}
+
+/// Begins a transaction that holds `hold`, and loads the rows that `work` may touch. Returns the store's time, too.
+///
+/// All statements are sent together and executed in their order, each on a snapshot of its own: those after the lock see what
+/// its last holder has committed. The first grant that is not due is read before those that are, so that none falls
+/// between the two.
+pub(super) async fn load(
+    client: &Client,
+    statements: &Statements,
+    hold: Hold,
+    clock: Clock,
+    work: &Work,
+) -> Result<(Loaded, WallTime), Failure> {
+    let mut ids: Vec<&str> = work.users.iter().map(|user| &*user.id).collect();
+    ids.sort_unstable();
+    let claims = claims_max(&work.commands);
+    let (claimable, is_claiming) = (i64::from(claims) + 1, claims > 0);
+    let (floor, fixed) = (nanos(clock.floor), clock.fixed.map(nanos));
+    let lock = match hold {
+        Hold::Epoch => &statements.hold_epoch,
+        Hold::Fleet => &statements.hold_fleet,
+    };
+    let named = async { if ids.is_empty() { Ok(Vec::new()) } else { client.query(&statements.named, &[&ids]).await } };
+    let due = async |statement| {
+        if is_claiming { client.query(statement, &[&floor, &fixed, &ids, &claimable]).await } else { Ok(Vec::new()) }
+    };
+    let ((), _, head, named, next, pending, lapsed) = try_join!(
+        biased;
+        client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
+        client.query(lock, &[]),
+        async { client.query_one(&statements.head, &[&floor, &fixed]).await },
+        named,
+        async { client.query(&statements.next, &[&floor, &fixed, &ids, &is_claiming]).await },
+        due(&statements.due_pending),
+        due(&statements.due_claimed),
+    )?;
+    let mut loaded = Loaded::of(&work.users);
+    let mut outlived = Outlived::new();
+    for row in named.iter().chain(&next).chain(&pending).chain(&lapsed) {
+        let row = Columns(row);
+        let place = loaded.place(row.get::<&str>(0)?);
+        let (user, record) = record(row, place)?;
+        loaded.put(place, user, record);
+        if let Some(until) = row.time_if_any(19)? {
+            outlived.insert(handle(place), (fence(row)?, until));
+        }
+    }
+    let (head, claimed, now) = head_of(Columns(&head), outlived)?;
+    loaded.set_head(head, claimed);
+    Ok((loaded, now))
+}
+
+fn head_of(row: Columns<'_>, outlived: Outlived) -> Result<(Head, u64, WallTime), Failure> {
+    let versions: Vec<&[u8]> = row.get(9)?;
+    let versions = versions.into_iter().map(|version| bytes(version).map(VersionId));
+    let head = Head {
+        lineage: row.get::<Option<&[u8]>>(0)?.map(bytes).transpose()?.map(LineageId),
+        epoch: Epoch(row.number(1)?),
+        epoch_began_at: row.time(2)?,
+        fleet: Fleet {
+            limit: row.number(3)?,
+            max_in_flight: row.number(4)?,
+            effects_per_minute: row.number(5)?,
+            paused_until: row.time(6)?,
+            minute_start: row.time(7)?,
+            claimed_in_minute: row.number(8)?,
+        },
+        versions: versions.collect::<Result<_, _>>()?,
+        outlived,
+        ..Head::default()
+    };
+    Ok((head, row.number(10)?, row.time(11)?))
+}
+
+/// Whether all that [`save`] will write is in rows that only who holds the fleet's row may change, so that nothing can come in between, and
+/// that no visit is answered from.
+pub(super) fn is_certain(loaded: &Loaded, changes: &Changes) -> bool {
+    let is_outlived_kept = changes.head.as_ref().is_none_or(|head| head.outlived == loaded.head.outlived);
+    changes.inserted.is_empty() && is_outlived_kept
+}
+
+/// Writes what has changed, in a transaction that holds `hold`.
+pub(super) async fn save(
+    client: &Client,
+    statements: &Statements,
+    hold: Hold,
+    loaded: &Loaded,
+    now: WallTime,
+    changes: &Changes,
+) -> Result<(), Failure> {
+    assert!(hold == Hold::Fleet || changes.head.is_none(), "LOAD-1: the fleet's row is changed by who holds it");
+    let at = nanos(now);
+    try_join!(
+        biased;
+        insert(client, statements, loaded, at, changes),
+        update_open(client, statements, loaded, at, changes),
+        update_ended(client, statements, loaded, at, changes),
+        async { if hold == Hold::Fleet { save_head(client, statements, loaded, at, changes).await } else { Ok(()) } },
+    )?;
+    match &changes.head {
+        Some(head) if head.outlived != loaded.head.outlived => {
+            save_outlived(client, statements, loaded, &head.outlived).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Writes users' first rows. A grant that is settled in the commit that makes it does not exist: a settlement names a claim.
+async fn insert(
+    client: &Client,
+    statements: &Statements,
+    loaded: &Loaded,
+    at: i64,
+    changes: &Changes,
+) -> Result<(), Failure> {
+    if changes.inserted.is_empty() {
+        return Ok(());
+    }
+    let mut rows: Vec<(&User, &UserRecord)> =
+        changes.inserted.iter().map(|(user, record)| (&loaded.users[place(*user)], record)).collect();
+    // Two processes that admit the same users wait for each other in the same order, so neither waits for ever.
+    rows.sort_unstable_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+    let records = || rows.iter().map(|(_, record)| record);
+    let ids: Vec<&str> = rows.iter().map(|(user, _)| &*user.id).collect();
+    // A text of PostgreSQL's has no NUL.
+    let correlations: Vec<Option<String>> =
+        rows.iter().map(|(user, _)| user.correlation.as_ref().map(|text| text.replace('\0', "\u{fffd}"))).collect();
+    let variants: Vec<i64> =
+        records().map(|record| i64::try_from(record.variant.index()).unwrap_or(i64::MAX)).collect();
+    let generations: Vec<i64> = records().map(|record| i64::from(record.generation)).collect();
+    let grants: Vec<_> = records().map(|record| record.grant.and_then(open)).collect();
+    let grant_ids: Vec<Option<&[u8]>> =
+        grants.iter().map(|grant| grant.as_ref().map(|(_, open)| &open.grant.as_bytes()[..])).collect();
+    let units: Vec<Option<i64>> = grants.iter().map(|grant| grant.map(|(_, open)| i64::from(open.units))).collect();
+    let open = OpenColumns::of(grants.iter().copied());
+    let written = client
+        .execute(
+            &statements.insert,
+            &[
+                &ids,
+                &correlations,
+                &variants,
+                &generations,
+                &at,
+                &grant_ids,
+                &units,
+                &open.state,
+                &open.due_at,
+                &open.first_sent_at,
+                &open.sent_until,
+                &open.fence_epoch,
+                &open.fence_claim,
+                &open.fence_nonce,
+                &open.attempts,
+                &open.in_doubt,
+                &open.is_seen,
+            ],
+        )
+        .await?;
+    if written == rows.len() as u64 { Ok(()) } else { Err(Failure::Overtaken) }
+}
+
+/// The columns of open grants, one array each; a row without one has nulls.
+#[derive(Debug, Default)]
+struct OpenColumns {
+    state: Vec<Option<&'static str>>,
+    due_at: Vec<Option<i64>>,
+    first_sent_at: Vec<Option<i64>>,
+    sent_until: Vec<Option<i64>>,
+    fence_epoch: Vec<Option<i64>>,
+    fence_claim: Vec<Option<i64>>,
+    fence_nonce: Vec<Option<i64>>,
+    attempts: Vec<Option<i64>>,
+    in_doubt: Vec<Option<bool>>,
+    is_seen: Vec<Option<bool>>,
+}
+
+impl OpenColumns {
+    fn of(grants: impl IntoIterator<Item = Option<(GrantState, OpenGrant)>>) -> Self {
+        let mut columns = Self::default();
+        for grant in grants {
+            let open = grant.map(|(_, open)| open);
+            columns.state.push(grant.map(|(state, _)| state.name()));
+            columns.due_at.push(open.map(|open| nanos(open.due_at)));
+            columns.first_sent_at.push(open.and_then(|open| first_sent(open.first_sent_at)));
+            columns.sent_until.push(open.map(|open| nanos(open.sent_until)));
+            columns.fence_epoch.push(open.map(|open| i64::from(open.fence.epoch.0)));
+            columns.fence_claim.push(open.map(|open| i64::from(open.fence.claim)));
+            columns.fence_nonce.push(open.map(|open| open.fence.nonce.0.cast_signed()));
+            columns.attempts.push(open.map(|open| i64::from(open.attempts)));
+            columns.in_doubt.push(open.map(|open| open.doubt == Doubt::InDoubt));
+            columns.is_seen.push(open.map(|open| open.is_seen));
+        }
+        columns
+    }
+}
+
+async fn update_open(
+    client: &Client,
+    statements: &Statements,
+    loaded: &Loaded,
+    at: i64,
+    changes: &Changes,
+) -> Result<(), Failure> {
+    let grants = changes.updated.iter().filter_map(|(user, record)| Some((*user, record.grant.and_then(open)?)));
+    let (users, grants): (Vec<UserHandle>, Vec<_>) = grants.unzip();
+    if users.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = users.iter().map(|user| &*loaded.users[place(*user)].id).collect();
+    let open = OpenColumns::of(grants.into_iter().map(Some));
+    let written = client
+        .execute(
+            &statements.update_open,
+            &[
+                &ids,
+                &at,
+                &open.state,
+                &open.due_at,
+                &open.first_sent_at,
+                &open.sent_until,
+                &open.fence_epoch,
+                &open.fence_claim,
+                &open.fence_nonce,
+                &open.attempts,
+                &open.in_doubt,
+                &open.is_seen,
+            ],
+        )
+        .await?;
+    if written == users.len() as u64 { Ok(()) } else { Err(Failure::Overtaken) }
+}
+
+async fn update_ended(
+    client: &Client,
+    statements: &Statements,
+    loaded: &Loaded,
+    at: i64,
+    changes: &Changes,
+) -> Result<(), Failure> {
+    let (mut ids, mut states, mut reasons, mut answers, mut sent_until) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (user, record) in &changes.updated {
+        let (grant, evidence) = match record.grant {
+            None | Some(GrantRecord::Pending(_) | GrantRecord::Claimed(_)) => continue,
+            Some(grant @ (GrantRecord::Delivered | GrantRecord::Rejected)) => (grant, None),
+            Some(grant @ GrantRecord::Parked(evidence)) => (grant, Some(evidence)),
+        };
+        ids.push(&*loaded.users[place(*user)].id);
+        states.push(grant.state().name());
+        reasons.push(evidence.map(|evidence| evidence.reason.name()));
+        answers.push(evidence.and_then(|evidence| evidence.answer).map(AnswerClass::name));
+        sent_until.push(evidence.map(|evidence| nanos(evidence.sent_until)));
+    }
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let written =
+        client.execute(&statements.update_ended, &[&ids, &at, &states, &reasons, &answers, &sent_until]).await?;
+    if written == ids.len() as u64 { Ok(()) } else { Err(Failure::Overtaken) }
+}
+
+async fn save_head(
+    client: &Client,
+    statements: &Statements,
+    loaded: &Loaded,
+    at: i64,
+    changes: &Changes,
+) -> Result<(), Failure> {
+    let Some(head) = &changes.head else {
+        client.execute(&statements.update_clock, &[&at]).await?;
+        return Ok(());
+    };
+    let Fleet { limit, max_in_flight, effects_per_minute, paused_until, minute_start, claimed_in_minute } = head.fleet;
+    let [limit, claimed_in_minute] = [limit, claimed_in_minute].map(i64::from);
+    let (max_in_flight, effects_per_minute) = (i64::from(max_in_flight), i64::from(effects_per_minute));
+    let [paused_until, minute_start] = [paused_until, minute_start].map(nanos);
+    let lineage = head.lineage.as_ref().map(|lineage| &lineage.0[..]);
+    let versions: Vec<&[u8]> = head.versions.difference(&loaded.head.versions).map(|version| &version.0[..]).collect();
+    let versions = async {
+        if versions.is_empty() { Ok(0) } else { client.execute(&statements.insert_versions, &[&versions]).await }
+    };
+    let fleet = async {
+        let row: [&(dyn ToSql + Sync); 8] = [
+            &at,
+            &lineage,
+            &limit,
+            &max_in_flight,
+            &effects_per_minute,
+            &paused_until,
+            &minute_start,
+            &claimed_in_minute,
+        ];
+        client.execute(&statements.update_head, &row).await
+    };
+    try_join!(biased; fleet, versions)?;
+    Ok(())
+}
+
+/// Rarely any.
+async fn save_outlived(
+    client: &Client,
+    statements: &Statements,
+    loaded: &Loaded,
+    after: &Outlived,
+) -> Result<(), Failure> {
+    let id = |user: &UserHandle| &*loaded.users[place(*user)].id;
+    // The claim may be of this very commit, and its row has only the one before.
+    for (user, (fence, until)) in after.iter().filter(|(user, claim)| loaded.head.outlived.get(user) != Some(claim)) {
+        let (epoch, claim, nonce) = (i64::from(fence.epoch.0), i64::from(fence.claim), fence.nonce.0.cast_signed());
+        client.execute(&statements.begin_outlived, &[&id(user), &nanos(*until), &epoch, &claim, &nonce]).await?;
+    }
+    for user in loaded.head.outlived.keys().filter(|user| !after.contains_key(user)) {
+        client.execute(&statements.end_outlived, &[&id(user)]).await?;
+    }
+    Ok(())
+}
+
+/// A row of [`super::statements::RECORD`]; its user is at `place`.
+fn record(row: Columns<'_>, place: usize) -> Result<(User, UserRecord), Failure> {
+    let id = row.get::<Option<&[u8]>>(4)?.map(bytes).transpose()?.map(GrantId::from_bytes);
+    let correlation = row.get::<Option<&str>>(1)?.map(Into::into);
+    let user = User { id: row.get::<&str>(0)?.into(), correlation, grant: id };
+    let grant = match (id, row.get::<Option<&str>>(6)?) {
+        (None, _) | (_, None) => None,
+        (Some(id), Some(state)) => Some(grant(row, handle(place), id, state)?),
+    };
+    Ok((user, UserRecord { variant: VariantIndex::new(row.number(2)?), generation: row.number(3)?, grant }))
+}
+
+fn grant(row: Columns<'_>, user: UserHandle, grant: GrantId, state: &str) -> Result<GrantRecord, Failure> {
+    let state = columns::known(state, GrantState::ALL, GrantState::name).ok_or(Failure::Damaged(6))?;
+    let first_sent_at = row.time_if_any(8)?.unwrap_or(WallTime::MAX);
+    let (sent_until, attempts) = (row.time(9)?, row.number(13)?);
+    Ok(match state {
+        GrantState::Pending | GrantState::Claimed => {
+            let open = OpenGrant {
+                grant,
+                user,
+                units: row.number(5)?,
+                due_at: row.time(7)?,
+                first_sent_at,
+                sent_until,
+                fence: fence(row)?,
+                attempts,
+                doubt: if row.get(14)? { Doubt::InDoubt } else { Doubt::Clear },
+                is_seen: row.get(15)?,
+            };
+            if state == GrantState::Pending { GrantRecord::Pending(open) } else { GrantRecord::Claimed(open) }
+        }
+        GrantState::Delivered => GrantRecord::Delivered,
+        GrantState::Rejected => GrantRecord::Rejected,
+        GrantState::Parked => {
+            let reason = columns::known(row.get::<&str>(16)?, ParkReason::ALL, ParkReason::name);
+            let answer = row.get::<Option<&str>>(17)?;
+            let answer = answer
+                .map(|name| columns::known(name, AnswerClass::ALL, AnswerClass::name).ok_or(Failure::Damaged(17)));
+            GrantRecord::Parked(Evidence {
+                grant,
+                units: row.number(5)?,
+                fence: fence(row)?,
+                reason: reason.ok_or(Failure::Damaged(16))?,
+                answer: answer.transpose()?,
+                attempts,
+                first_sent_at,
+                sent_until,
+                parked_at: row.time(18)?,
+            })
+        }
+    })
+}
+
+fn fence(row: Columns<'_>) -> Result<Fence, Failure> {
+    let nonce = ClaimNonce(row.get::<i64>(12)?.cast_unsigned());
+    Ok(Fence { epoch: Epoch(row.number(10)?), claim: row.number(11)?, nonce })
+}
+
+/// A row, by the places of its columns.
+#[derive(Clone, Copy)]
+struct Columns<'a>(&'a Row);
+
+impl<'a> Columns<'a> {
+    fn get<T: FromSql<'a>>(self, column: usize) -> Result<T, Failure> {
+        Ok(self.0.try_get(column)?)
+    }
+
+    fn number<T: TryFrom<i64>>(self, column: usize) -> Result<T, Failure> {
+        T::try_from(self.get(column)?).map_err(|_| Failure::Damaged(column))
+    }
+
+    fn time(self, column: usize) -> Result<WallTime, Failure> {
+        self.get(column).map(from_nanos)
+    }
+
+    fn time_if_any(self, column: usize) -> Result<Option<WallTime>, Failure> {
+        Ok(self.get::<Option<i64>>(column)?.map(from_nanos))
+    }
+}
+
+fn bytes(bytes: &[u8]) -> Result<[u8; 16], Failure> {
+    bytes.try_into().map_err(|_| Failure::Damaged(4))
+}

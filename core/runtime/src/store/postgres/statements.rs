@@ -1,0 +1,152 @@
+//! The statements of a commit, prepared once for each connection.
+
+use tokio::try_join;
+use tokio_postgres::{Client, Error, Statement};
+
+/// The columns of a record, in the order in which `rows` reads them.
+const RECORD: &str = "user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, \
+                      fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen, park_reason, last_answer, changed_at, \
+                      outlived_until";
+/// The store's time, evaluated once in a statement whose first two parameters are a `rows::Clock`.
+const NOW: &str = "(SELECT greatest(clock, $1::bigint, coalesce($2::bigint, \
+                   (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint)) FROM store)";
+/// The parts of the advisory lock that commits share and that beginning an epoch takes alone: ours, and the schema.
+pub(super) const EPOCH_LOCK: &str = "1212895302, hashtext(current_schema())";
+
+/// See the module.
+pub(super) struct Statements {
+    pub(super) hold_epoch: Statement,
+    pub(super) hold_fleet: Statement,
+    pub(super) head: Statement,
+    pub(super) named: Statement,
+    /// The first grants that no claim takes, and the claims that were outlived.
+    pub(super) next: Statement,
+    pub(super) due_pending: Statement,
+    pub(super) due_claimed: Statement,
+    pub(super) insert: Statement,
+    pub(super) update_open: Statement,
+    pub(super) update_ended: Statement,
+    pub(super) update_head: Statement,
+    pub(super) update_clock: Statement,
+    pub(super) insert_versions: Statement,
+    pub(super) begin_outlived: Statement,
+    pub(super) end_outlived: Statement,
+    /// A transaction that leaves a mark in the log and nothing else: when it is on the disk, all before it are.
+    pub(super) flush: Statement,
+}
+
+impl Statements {
+    pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
+        let lock = format!("SELECT pg_advisory_xact_lock_shared({EPOCH_LOCK})");
+        let named = format!("SELECT {RECORD} FROM users WHERE user_id = ANY($1)");
+        let (head, next, due_pending, due_claimed) = (head(), next(), due("pending"), due("claimed"));
+        let (hold_epoch, hold_fleet, head, named, next, due_pending, due_claimed) = try_join!(
+            client.prepare(&lock),
+            client.prepare("SELECT 1 FROM store FOR UPDATE"),
+            client.prepare(&head),
+            client.prepare(&named),
+            client.prepare(&next),
+            client.prepare(&due_pending),
+            client.prepare(&due_claimed),
+        )?;
+        let (insert, update_open, update_ended, update_head, update_clock) = try_join!(
+            client.prepare(INSERT),
+            client.prepare(UPDATE_OPEN),
+            client.prepare(UPDATE_ENDED),
+            client.prepare(UPDATE_HEAD),
+            client.prepare("UPDATE store SET clock = $1"),
+        )?;
+        let (insert_versions, begin_outlived, end_outlived, flush) = try_join!(
+            client.prepare("INSERT INTO versions SELECT unnest($1::bytea[])"),
+            client.prepare(BEGIN_OUTLIVED),
+            client.prepare("UPDATE users SET outlived_until = NULL WHERE user_id = $1"),
+            client.prepare("SELECT txid_current()"),
+        )?;
+        Ok(Self {
+            hold_epoch,
+            hold_fleet,
+            head,
+            named,
+            next,
+            due_pending,
+            due_claimed,
+            insert,
+            update_open,
+            update_ended,
+            update_head,
+            update_clock,
+            insert_versions,
+            begin_outlived,
+            end_outlived,
+            flush,
+        })
+    }
+}
+
+fn head() -> String {
+    format!(
+        "SELECT lineage, epoch, epoch_began_at, fleet_limit, max_in_flight, effects_per_minute, paused_until, minute_start, \
+                claimed_in_minute, \
+                ARRAY(SELECT version FROM versions), \
+                (SELECT count(*) FROM users WHERE state = 'claimed'), \
+                {NOW} \
+         FROM store"
+    )
+}
+
+/// The first grants of either kind that no claim takes ($4: whether one would take those that are due), and the outlived.
+fn next() -> String {
+    let first = |state: &str| {
+        format!(
+            "(SELECT {RECORD} FROM users WHERE state = '{state}' AND due_at > (SELECT CASE WHEN $4 THEN {NOW} ELSE -1 END) \
+              AND user_id <> ALL($3) ORDER BY due_at LIMIT 1)"
+        )
+    };
+    let (pending, claimed) = (first("pending"), first("claimed"));
+    format!("{pending} UNION ALL {claimed} UNION ALL (SELECT {RECORD} FROM users WHERE outlived_until IS NOT NULL)")
+}
+
+/// Grants that are due, overdue longest first. Rows that somebody has locked by hand are left for later.
+fn due(state: &str) -> String {
+    format!(
+        "SELECT {RECORD} FROM users WHERE state = '{state}' AND due_at <= {NOW} AND user_id <> ALL($3) \
+         ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED"
+    )
+}
+
+const INSERT: &str = "
+INSERT INTO users (user_id, correlation, variant, generation, exposed_at, changed_at, grant_id, units, state, due_at, first_sent_at,
+                   sent_until, fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen)
+SELECT user_id, correlation, variant, generation, $5::bigint, CASE WHEN grant_id IS NOT NULL THEN $5::bigint END, grant_id, units, state,
+       due_at, first_sent_at, sent_until, fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $6::bytea[], $7::bigint[], $8::text[], $9::bigint[], $10::bigint[],
+            $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::boolean[], $17::boolean[])
+     AS made (user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, fence_epoch,
+              fence_claim, fence_nonce, attempts, in_doubt, is_seen)
+ON CONFLICT DO NOTHING";
+
+const UPDATE_OPEN: &str = "
+UPDATE users
+SET state = made.state, changed_at = $2, due_at = made.due_at, first_sent_at = made.first_sent_at, sent_until = made.sent_until,
+    fence_epoch = made.fence_epoch, fence_claim = made.fence_claim, fence_nonce = made.fence_nonce, attempts = made.attempts,
+    in_doubt = made.in_doubt, is_seen = made.is_seen
+FROM unnest($1::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[],
+            $11::boolean[], $12::boolean[])
+     AS made (user_id, state, due_at, first_sent_at, sent_until, fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen)
+WHERE users.user_id = made.user_id";
+
+const UPDATE_ENDED: &str = "
+UPDATE users
+SET state = made.state, changed_at = $2, due_at = NULL, park_reason = coalesce(made.park_reason, users.park_reason),
+    last_answer = coalesce(made.last_answer, users.last_answer), sent_until = coalesce(made.sent_until, users.sent_until)
+FROM unnest($1::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
+     AS made (user_id, state, park_reason, last_answer, sent_until)
+WHERE users.user_id = made.user_id";
+
+const UPDATE_HEAD: &str = "
+UPDATE store
+SET clock = $1, lineage = $2, fleet_limit = $3, max_in_flight = $4, effects_per_minute = $5, paused_until = $6,
+    minute_start = $7, claimed_in_minute = $8";
+
+const BEGIN_OUTLIVED: &str = "
+UPDATE users SET outlived_until = $2, fence_epoch = $3, fence_claim = $4, fence_nonce = $5 WHERE user_id = $1";

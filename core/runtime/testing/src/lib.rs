@@ -1,0 +1,3 @@
+//! What tests and benchmarks of the runtime need around them.
+
+pub mod postgres;

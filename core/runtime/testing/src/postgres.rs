@@ -1,0 +1,148 @@
+//! A PostgreSQL server for tests and benchmarks.
+//!
+//! `HOOKPROOF_TEST_POSTGRES` names one that is there: a connection string. Otherwise a throw-away one is started from the installed
+//! programs, as another user where this one is root, in a temporary folder. A shell watches over it that reads from a pipe
+//! of ours: the pipe ends when this process does, in whatever way, and then the server is stopped and its folder removed.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::{env, fs};
+
+/// Names a server that is there.
+const SERVER_VARIABLE: &str = "HOOKPROOF_TEST_POSTGRES";
+/// Set, a test that finds no server fails.
+const REQUIRE_VARIABLE: &str = "HOOKPROOF_REQUIRE_POSTGRES";
+/// Who may run a server where we are root and it refuses to: the first of them that there is, with its group.
+const USERS: [(&str, &str); 2] = [("postgres", "postgres"), ("nobody", "nogroup")];
+
+/// Starts a server, says when it is ready, and stops it when its input ends. `$1`: the programs' folder; `$2`: the server's, which is ours;
+/// `$3`: its port; then its settings.
+const WATCH: &str = r#"
+bin=$1; folder=$2; port=$3; shift 3
+cd "$folder" || exit 1
+"$bin/initdb" -D data -U hookproof --auth=trust --no-sync -E UTF8 --locale=C >log 2>&1 || { cat log >&2; exit 1; }
+"$bin/postgres" -D data -k "$folder" -p "$port" -c listen_addresses=127.0.0.1 "$@" </dev/null >>log 2>&1 &
+server=$!
+trap 'kill -QUIT $server 2>/dev/null; wait $server; rm -rf "$folder"' EXIT
+until "$bin/pg_isready" -q -h "$folder" -p "$port"; do
+  kill -0 $server 2>/dev/null || { cat log >&2; exit 1; }
+  sleep 0.05
+done
+echo ready
+read -r _
+"#;
+
+/// Whether commits reach the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// No: for tests that do not pull the plug.
+    None,
+    /// Yes: for benchmarks.
+    Disk,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    connection: String,
+    /// Its input's end is what stops the server.
+    _watch: Option<Child>,
+}
+
+impl Server {
+    /// The server of `HOOKPROOF_TEST_POSTGRES`, or else a throw-away one. Without either, says on stderr that `what` is skipped.
+    ///
+    /// # Panics
+    /// If there is none and `HOOKPROOF_REQUIRE_POSTGRES` is set.
+    pub fn find(what: &str, durability: Durability) -> Option<Self> {
+        if let Ok(connection) = env::var(SERVER_VARIABLE) {
+            return Some(Self { connection, _watch: None });
+        }
+        match Self::start(durability) {
+            Ok(server) => Some(server),
+            Err(error) => {
+                assert!(env::var_os(REQUIRE_VARIABLE).is_none(), "{what} needs PostgreSQL: {error}");
+                eprintln!("skipped: {what}: no PostgreSQL: {error} (set {SERVER_VARIABLE} to a connection string)");
+                None
+            }
+        }
+    }
+
+    /// Starts a throw-away server.
+    ///
+    /// # Errors
+    /// The programs are not installed, or do not start.
+    pub fn start(durability: Durability) -> io::Result<Self> {
+        let programs = programs().ok_or_else(|| io::Error::other("its server programs are not installed"))?;
+        let folder = tempfile::Builder::new().prefix("hookproof-pg").tempdir()?;
+        let mut shell = shell(folder.path())?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        shell.args(["-c", WATCH, "watch"]).arg(&programs).arg(folder.path()).arg(port.to_string());
+        for setting in settings(durability) {
+            shell.args(["-c", setting]);
+        }
+        let mut watch = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut said = String::new();
+        if let Some(stdout) = watch.stdout.take() {
+            BufReader::new(stdout).read_line(&mut said)?;
+        }
+        if said != "ready\n" {
+            let output = watch.wait_with_output()?;
+            return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+        }
+        let connection = format!("host={} port={port} user=hookproof dbname=postgres", folder.path().display());
+        // From here on it is the shell's to remove.
+        let _ = folder.keep();
+        Ok(Self { connection, _watch: Some(watch) })
+    }
+
+    /// How to connect to it, as a role that may make schemas.
+    pub fn connection(&self) -> &str {
+        &self.connection
+    }
+}
+
+fn settings(durability: Durability) -> &'static [&'static str] {
+    match durability {
+        Durability::None => &["fsync=off", "full_page_writes=off"],
+        Durability::Disk => &["shared_buffers=256MB", "max_wal_size=4GB"],
+    }
+}
+
+/// The folder of the server's programs: one on the path, or where Debian puts the latest version.
+fn programs() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut versions: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .collect();
+    versions.sort();
+    let installed = versions.into_iter().rev().map(|(_, folder)| folder);
+    let has_all = |folder: &PathBuf| ["initdb", "postgres", "pg_isready"].iter().all(|name| folder.join(name).exists());
+    installed.chain(env::split_paths(&path)).find(has_all)
+}
+
+/// A shell that owns `folder`, and that is not root, as whom the server would not start.
+fn shell(folder: &Path) -> io::Result<Command> {
+    if fs::metadata(folder)?.uid() != 0 {
+        return Ok(Command::new("sh"));
+    }
+    for (user, group) in USERS {
+        let Some(uid) = id("-u", user) else { continue };
+        chown(folder, Some(uid), id("-g", user))?;
+        let mut shell = Command::new("setpriv");
+        shell.args(["--reuid", user, "--regid", group, "--clear-groups", "sh"]);
+        return Ok(shell);
+    }
+    Err(io::Error::other("it does not start as root, and there is no other user"))
+}
+
+fn id(which: &str, user: &str) -> Option<u32> {
+    let output = Command::new("id").args([which, user]).output().ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}

@@ -1,0 +1,295 @@
+//! Goal: what only a PostgreSQL store has to stand: several processes on one database, connections that are killed at any moment, a
+//! server whose log is another one than before, a schema that is not ours.
+//!
+//! Method: each process is a store with connections of its own; they run side by side on one server, and the tables are read
+//! by hand afterwards. Skipped where there is no PostgreSQL ([`hookproof_testing::postgres`]).
+
+#![expect(clippy::unwrap_used, reason = "a test stops where its world is not as it must be")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hookproof_core::classify::Doubt;
+use hookproof_core::experiment::VariantIndex;
+use hookproof_core::identity::{GrantId, UserHandle};
+use hookproof_core::store::{
+    Admit, Admitted, Claim, ClaimNonce, ClaimedGrant, Command, Committed, Epoch, First, FleetLimits, GrantIntent,
+    LineageId, Load, Open, Reply, Settlement, VersionId,
+};
+use hookproof_runtime::store::postgres::{OpenError, Postgres, Settings};
+use hookproof_runtime::store::{Done, User, Work};
+use hookproof_testing::postgres::{Durability, Server};
+use tokio::{join, select};
+use tokio_postgres::{Client, NoTls};
+
+/// A server with an empty schema of the test's own.
+struct Place {
+    settings: Settings,
+    by_hand: Client,
+    _server: Server,
+}
+
+impl Place {
+    async fn find(test: &str) -> Option<Self> {
+        let server = Server::find(test, Durability::None)?;
+        let settings = Settings { schema: format!("hookproof_{test}"), ..Settings::new(server.connection()) };
+        let (by_hand, connection) = tokio_postgres::connect(&settings.connection, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let drop = format!(
+            "SET client_min_messages = warning; DROP SCHEMA IF EXISTS {0} CASCADE; SET search_path TO {0}",
+            settings.schema
+        );
+        by_hand.batch_execute(&drop).await.unwrap();
+        Some(Self { settings, by_hand, _server: server })
+    }
+
+    async fn process(&self) -> Postgres {
+        Postgres::open(&self.settings, ["control", "extra"]).await.unwrap()
+    }
+
+    async fn count(&self, what: &str) -> i64 {
+        self.by_hand.query_one(&format!("SELECT count(*) FROM {what}"), &[]).await.unwrap().get(0)
+    }
+}
+
+fn user(number: u64) -> User {
+    User { id: Arc::from(format!("user-{number}")), ..User::default() }
+}
+
+fn admission(numbers: impl IntoIterator<Item = u64>, variant: u8) -> Work {
+    let users: Vec<(u64, User)> = numbers.into_iter().map(|number| (number, user(number))).collect();
+    let admit = |(handle, (number, _)): (u64, &(u64, User))| {
+        let grant = GrantIntent { id: GrantId::from_bytes((u128::from(*number) + 1).to_be_bytes()), units: 25 };
+        let variant = VariantIndex::new(variant);
+        Command::Admit(Admit { user: UserHandle(handle), variant, generation: 1, grant: Some(grant) })
+    };
+    let commands = (0..).zip(&users).map(admit).collect();
+    Work { commands, users: users.into_iter().map(|(_, user)| user).collect() }
+}
+
+fn claim(nonce: u64, limit: u16, fleet_limit: u16) -> Work {
+    let fleet =
+        FleetLimits { initial_in_flight: fleet_limit, max_in_flight: fleet_limit, effects_per_minute: u32::MAX };
+    let lease = Duration::from_secs(600);
+    let claim = Claim { nonce: ClaimNonce(nonce), limit, fleet, lease, into: Vec::new() };
+    Work { commands: vec![Command::Claim(claim)], users: Vec::new() }
+}
+
+fn delivery(claimed: &[(ClaimedGrant, User)]) -> Work {
+    let settle = |(handle, (grant, _)): (u64, &(ClaimedGrant, User))| {
+        let grant = ClaimedGrant { user: UserHandle(handle), ..*grant };
+        Command::Settle(grant.settle(Settlement::Delivered, Load::Answered, Duration::ZERO))
+    };
+    let commands = (0..).zip(claimed).map(settle).collect();
+    Work { commands, users: claimed.iter().map(|(_, user)| user.clone()).collect() }
+}
+
+fn results(done: &Done) -> &[Committed] {
+    match &done.reply {
+        Reply::Committed { results, .. } => results,
+        Reply::Refused | Reply::Unknown => panic!("{:?}", done.reply),
+    }
+}
+
+fn admitted(done: &Done) -> Vec<Admitted> {
+    let record = |result: &Committed| {
+        let Committed::Admitted { record, .. } = result else { panic!("{result:?}") };
+        *record
+    };
+    results(done).iter().map(record).collect()
+}
+
+fn claimed(done: &Done) -> Vec<(ClaimedGrant, User)> {
+    let [Committed::Claimed { grants, .. }] = results(done) else { panic!("{:?}", done.reply) };
+    let with_user = |grant: &ClaimedGrant| (*grant, done.users[usize::try_from(grant.user.0).unwrap()].clone());
+    grants.iter().map(with_user).collect()
+}
+
+async fn commit(process: &Postgres, work: Work) -> Done {
+    process.commit(work, Epoch::default()).await
+}
+
+#[tokio::test]
+async fn users_that_two_processes_admit_at_once_have_one_record_and_one_grant() {
+    let Some(place) = Place::find("overlap").await else { return };
+    let (a, b) = (place.process().await, place.process().await);
+    let mut first = [0, 0];
+    for round in 0..60 {
+        let numbers = round * 20..(round + 1) * 20;
+        let (work_a, work_b) = (admission(numbers.clone(), 0), admission(numbers.rev(), 1));
+        let (done_a, done_b) = join!(commit(&a, work_a), commit(&b, work_b));
+        for (in_a, in_b) in admitted(&done_a).into_iter().zip(admitted(&done_b).into_iter().rev()) {
+            assert_eq!(in_a.variant, in_b.variant);
+            assert_ne!(in_a.first, in_b.first, "one of them made the record, the other found it");
+            first[usize::from(in_a.first == First::Exposure)] += 1;
+        }
+    }
+    assert_eq!(place.count("users").await, 1_200);
+    assert_eq!(place.count("grants WHERE state = 'pending'").await, 1_200);
+    assert!(first.iter().all(|count| *count > 0), "{first:?}: each was the first at times, or they never met");
+}
+
+#[tokio::test]
+async fn processes_that_claim_at_once_never_share_a_grant_nor_exceed_the_fleets_limit() {
+    const GRANTS: u64 = 600;
+    const LIMIT: u16 = 16;
+    let Some(place) = Place::find("claims").await else { return };
+    let processes = [place.process().await, place.process().await, place.process().await];
+    commit(&processes[0], admission(0..GRANTS, 1)).await;
+    // Those whose claim was answered and whose settlement was not begun: no more than are claimed.
+    let (held, delivered, full, nonces) = (RefCell::new(BTreeSet::new()), Cell::new(0), Cell::new(false), Cell::new(0));
+    let work = async |process: &Postgres| {
+        let mut before = Vec::new();
+        while delivered.get() < GRANTS {
+            nonces.set(nonces.get() + 1);
+            let grants = claimed(&commit(process, claim(nonces.get(), 7, LIMIT)).await);
+            for (grant, _) in &grants {
+                assert!(held.borrow_mut().insert(grant.grant), "GRANT-5: two live claims of one grant");
+            }
+            assert!(held.borrow().len() <= usize::from(LIMIT), "LOAD-1");
+            full.set(full.get() || held.borrow().len() == usize::from(LIMIT));
+            // Two claims are held at a time, so that the three of them want more than there is.
+            let ended = std::mem::replace(&mut before, grants);
+            for (grant, _) in &ended {
+                assert!(held.borrow_mut().remove(&grant.grant));
+            }
+            results(&commit(process, delivery(&ended)).await);
+            delivered.set(delivered.get() + ended.len() as u64);
+        }
+    };
+    join!(work(&processes[0]), work(&processes[1]), work(&processes[2]));
+    assert_eq!(delivered.get(), GRANTS);
+    assert_eq!(place.count("grants WHERE state = 'delivered'").await, i64::try_from(GRANTS).unwrap());
+    assert!(full.get(), "the limit was never reached, so nothing was seen of it");
+}
+
+#[tokio::test]
+async fn a_reply_is_true_whenever_the_connection_is_killed() {
+    const KILLED_MIN: u64 = 60;
+    let Some(place) = Place::find("killed").await else { return };
+    let process = place.process().await;
+    let killed = Cell::new(0);
+    let kill = async {
+        let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                      WHERE application_name = 'hookproof' AND state <> 'idle' AND query NOT LIKE '%set_config%'";
+        loop {
+            place.by_hand.query(others, &[]).await.unwrap();
+        }
+    };
+    let check = async {
+        let mut number = 0;
+        while killed.get() < KILLED_MIN {
+            number += 1;
+            let admission = process.commit(admission([number], 1), Epoch::default()).await;
+            let row = format!("users WHERE user_id = 'user-{number}'");
+            is_true(&admission.reply, place.count(&row).await, &killed);
+            let claim = process.commit(claim(number, 1, u16::MAX), Epoch::default()).await;
+            let row = format!("users WHERE fence_nonce = {number}");
+            is_true(&claim.reply, place.count(&row).await, &killed);
+        }
+    };
+    select! { () = check => {}, () = kill => {} }
+}
+
+/// Whether `rows` of a commit are what its reply says.
+fn is_true(reply: &Reply, rows: i64, killed: &Cell<u64>) {
+    match reply {
+        Reply::Committed { results, .. } => {
+            let is_empty = matches!(&results[..], [Committed::Claimed { grants, .. }] if grants.is_empty());
+            assert_eq!(rows, i64::from(!is_empty), "an acknowledged commit is there");
+        }
+        Reply::Refused => {
+            assert_eq!(rows, 0, "a refused commit was not done");
+            killed.set(killed.get() + 1);
+        }
+        Reply::Unknown => killed.set(killed.get() + 1),
+    }
+}
+
+#[tokio::test]
+async fn another_log_than_before_begins_one_epoch_however_many_processes_find_out() {
+    let Some(place) = Place::find("timeline").await else { return };
+    let before = place.process().await;
+    assert_eq!(commit(&before, admission([1], 1)).await.epoch, Epoch(0));
+    let timeline: i64 = place.by_hand.query_one("SELECT timeline FROM store", &[]).await.unwrap().get(0);
+    assert_eq!(timeline, 1, "the first connection has recorded it");
+    // As if the rows had come from a server before this one was promoted.
+    place.by_hand.execute("UPDATE store SET timeline = 7", &[]).await.unwrap();
+    let (a, b) = (place.process().await, place.process().await);
+    let (in_a, in_b) = join!(commit(&a, claim(1, 1, 4)), commit(&b, admission([2], 1)));
+    assert!(in_a.epoch > Epoch(0));
+    assert_eq!(in_a.epoch, in_b.epoch, "one epoch, not two");
+    let grants = claimed(&in_a);
+    assert_eq!(grants.len(), 1);
+    assert_eq!(grants[0].0.doubt, Doubt::InDoubt, "what the lost commits may have sent is in doubt");
+    assert_eq!(commit(&before, Work::default()).await.epoch, in_a.epoch);
+    assert_eq!(place.count("store WHERE timeline = 1").await, 1);
+}
+
+#[tokio::test]
+async fn an_epoch_begins_only_between_admissions() {
+    let Some(place) = Place::find("between").await else { return };
+    let process = place.process().await;
+    // Somebody's admission is under way.
+    let lock = format!("(1212895302, hashtext('{}'))", place.settings.schema);
+    place.by_hand.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock_shared{lock}")).await.unwrap();
+    let is_waiting =
+        "pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND NOT granted AND classid = 1212895302";
+    let begin = process.begin_epoch(None);
+    let wait = async {
+        while place.count(is_waiting).await == 0 {}
+        assert_eq!(place.count("store WHERE epoch = 0").await, 1);
+        place.by_hand.batch_execute("COMMIT").await.unwrap();
+    };
+    let (epoch, ()) = join!(begin, wait);
+    assert_eq!(commit(&process, admission([1], 1)).await.epoch, epoch.unwrap());
+}
+
+#[tokio::test]
+async fn a_row_that_a_human_has_locked_holds_up_no_claim() {
+    let Some(place) = Place::find("by_hand").await else { return };
+    let process = place.process().await;
+    commit(&process, admission(0..3, 1)).await;
+    let lock = "BEGIN; SELECT FROM users WHERE user_id = 'user-1' FOR UPDATE";
+    place.by_hand.batch_execute(lock).await.unwrap();
+    let grants = claimed(&commit(&process, claim(1, 10, 10)).await);
+    let ids: BTreeSet<&str> = grants.iter().map(|(_, user)| &*user.id).collect();
+    assert_eq!(ids, BTreeSet::from(["user-0", "user-2"]));
+    place.by_hand.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(claimed(&commit(&process, claim(2, 10, 10)).await).len(), 1);
+}
+
+#[tokio::test]
+async fn the_views_are_readable_by_hand() {
+    let Some(place) = Place::find("views").await else { return };
+    let process = place.process().await;
+    let lineage = Open { lineage: LineageId([1; 16]), version: VersionId([2; 16]) };
+    let opening = Work { commands: vec![Command::Open(lineage)], users: Vec::new() };
+    assert!(matches!(results(&commit(&process, opening).await), [Committed::Opened { .. }]));
+    let mut work = admission([7], 1);
+    work.users[0].correlation = Some(Arc::from("visit\0-1"));
+    commit(&process, work).await;
+    let exposure = "SELECT user_id || ' ' || variant || ' ' || correlation, abs(extract(epoch FROM now() - exposed_at)) < 600 FROM exposures";
+    let exposure = place.by_hand.query_one(exposure, &[]).await.unwrap();
+    assert_eq!(exposure.get::<_, String>(0), "user-7 extra visit\u{fffd}-1");
+    assert!(exposure.get::<_, bool>(1), "by the server's clock");
+    let grant = "SELECT grant_id::text || ' ' || user_id || ' ' || units || ' ' || state FROM grants";
+    let grant: String = place.by_hand.query_one(grant, &[]).await.unwrap().get(0);
+    assert_eq!(grant, "00000000-0000-0000-0000-000000000008 user-7 25 pending");
+}
+
+#[tokio::test]
+async fn a_schema_that_is_not_ours_or_newer_is_left_alone() {
+    let Some(place) = Place::find("foreign").await else { return };
+    let schema = &place.settings.schema;
+    place.by_hand.batch_execute(&format!("CREATE SCHEMA {schema}; CREATE TABLE store (a int)")).await.unwrap();
+    let opened = Postgres::open(&place.settings, []).await;
+    assert!(matches!(opened, Err(OpenError::Foreign(_))), "{opened:?}");
+    place.by_hand.batch_execute("DROP TABLE store").await.unwrap();
+    drop(place.process().await);
+    place.by_hand.batch_execute("UPDATE store SET schema_version = 99").await.unwrap();
+    let opened = Postgres::open(&place.settings, []).await;
+    assert!(matches!(opened, Err(OpenError::Newer { found: 99, .. })), "{opened:?}");
+}
