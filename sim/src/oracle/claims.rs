@@ -21,6 +21,8 @@ pub type Holder = (u16, u32);
 struct Claim {
     holder: Holder,
     until: Instant,
+    /// The request that its process has asked for under it, by token.
+    request: Option<u64>,
     /// Requests under it whose clients wait.
     open: u16,
     /// The commit that claimed the grant has recorded it as delivered, too: no further receipt is waited for.
@@ -118,7 +120,7 @@ impl Claims {
         if doubt == Known::InDoubtUndated {
             self.undated.insert(user);
         }
-        let claim = Claim { holder, until, open: 0, is_delivered, receipt: None };
+        let claim = Claim { holder, until, request: None, open: 0, is_delivered, receipt: None };
         let before = self.by_user.insert(user, claim)?;
         if let Some(now) = self.by_user.get_mut(&user) {
             now.receipt = before.receipt;
@@ -137,9 +139,16 @@ impl Claims {
         }
     }
 
-    /// Whether a process holds the last claim of a grant.
-    pub fn holds(&self, user: u32, holder: Holder) -> bool {
-        self.by_user.get(&user).is_some_and(|claim| claim.holder == holder)
+    /// A process asks for a request.
+    pub fn asked(&mut self, user: u32, holder: Holder, token: u64) {
+        if let Some(claim) = self.by_user.get_mut(&user).filter(|claim| claim.holder == holder) {
+            claim.request = Some(token);
+        }
+    }
+
+    /// Whether a process asked for a request under the last claim of its grant, and not under an earlier one, be that its own.
+    pub fn is_last(&self, user: u32, holder: Holder, token: u64) -> bool {
+        self.by_user.get(&user).is_some_and(|claim| claim.holder == holder && claim.request == Some(token))
     }
 
     /// A request is sent. Returns how many others for the same grant are under way.
@@ -314,7 +323,20 @@ mod tests {
         let takeover = Takeover { is_lapsed: true, is_another: true };
         assert_eq!(claims.claimed(at(31), USER, claimed(B, 61)), Some(takeover));
         assert_eq!(claims.cover(at(32), USER, A), Cover::Foreign(B));
-        assert!(claims.holds(USER, B) && !claims.holds(USER, A));
+    }
+
+    #[test]
+    fn a_request_is_the_last_claims_until_the_grant_is_claimed_again_be_it_by_the_same_process() {
+        let mut claims = Claims::default();
+        claims.claimed(at(0), USER, claimed(A, 30));
+        assert!(!claims.is_last(USER, A, 2), "nothing is asked for");
+        claims.asked(USER, A, 2);
+        assert!(claims.is_last(USER, A, 2) && !claims.is_last(USER, B, 2));
+        claims.claimed(at(31), USER, claimed(A, 61));
+        claims.asked(USER, B, 2);
+        assert!(!claims.is_last(USER, A, 2));
+        claims.asked(USER, A, 3);
+        assert!(claims.is_last(USER, A, 3) && !claims.is_last(USER, A, 2));
     }
 
     #[test]

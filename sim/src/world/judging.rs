@@ -196,6 +196,7 @@ impl World<'_> {
         }
         let holder = (instance, self.process_of(instance));
         self.instances[usize::from(instance)].repeats.asked(call.user, call.token);
+        self.judging.claims.asked(call.user, holder, call.token);
         if now >= self.judging.claims_lost_until && self.judging.store_clock_is_honest {
             let cover = self.judging.claims.cover(now, call.user, holder);
             self.oracles.check(Rule::Grant5, now, Some(call.user), cover == Cover::Own, || match cover {
@@ -242,10 +243,10 @@ impl World<'_> {
                 format!("sent while {others} requests for the same grant were under way")
             });
         }
-        // What a process sends that has slept through its lease says nothing about the retry of who holds the claim.
+        // What a process sends that has slept through its lease says nothing about the retry under the next claim.
         let holder = (instance, self.process_of(instance));
         if self.judging.postponed.is_any()
-            && self.judging.claims.holds(call.user, holder)
+            && self.judging.claims.is_last(call.user, holder, call.token)
             && let Some(until) = self.judging.postponed.sent(call.user)
         {
             let early = until.since(now);
@@ -296,7 +297,7 @@ impl World<'_> {
             self.judging.claims.refused(user);
         }
         if self.is_retried(ask, class) {
-            self.take(now, instance, user, RetryCause::of(class));
+            self.take(now, instance, user, token, RetryCause::of(class));
         }
     }
 
@@ -310,13 +311,13 @@ impl World<'_> {
         }
     }
 
-    fn take(&mut self, now: Instant, instance: u16, user: u32, cause: RetryCause) {
-        // Who no longer holds the claim does not say when the grant is due.
+    fn take(&mut self, now: Instant, instance: u16, user: u32, token: u64, cause: RetryCause) {
+        // A stale fence schedules nothing: only the answer to the last claim's request says when the grant is due.
         let holder = (instance, self.process_of(instance));
         let place = &mut self.instances[usize::from(instance)];
         let wait = place.bucket.take(place.clock.mono(now), cause);
         let is_believed = self.judging.store_clock_is_honest && now >= self.judging.claims_lost_until;
-        if !wait.is_zero() && is_believed && self.judging.claims.holds(user, holder) {
+        if !wait.is_zero() && is_believed && self.judging.claims.is_last(user, holder, token) {
             self.recorder.reach(Reached::RetriesPutOff);
             self.judging.postponed.put_off(user, now + wait);
         }
@@ -562,8 +563,16 @@ on = ["app-2"]
 
         /// What was asked for is sent and answered.
         fn hears(&mut self, now: Instant, instance: u16, user: u32, attempts: u32, code: u16) {
+            self.sends(now, instance, user, attempts);
+            self.is_answered(now, instance, user, attempts, code);
+        }
+
+        fn sends(&mut self, now: Instant, instance: u16, user: u32, attempts: u32) {
+            self.0.judge_sent(now, instance, &call(user, attempts));
+        }
+
+        fn is_answered(&mut self, now: Instant, instance: u16, user: u32, attempts: u32, code: u16) {
             let call = call(user, attempts);
-            self.0.judge_sent(now, instance, &call);
             let attempt = Attempt { ask: call.ask, user, token: call.token, sent_at: now };
             self.0.note_answer(
                 now,
@@ -572,6 +581,21 @@ on = ["app-2"]
                 Answer::Status { code, body: Body::WellFormed, retry_after: None },
             );
         }
+
+        /// How often `LOAD-2` was checked, and how often violated.
+        fn load_2(self) -> Option<(u64, u64)> {
+            let findings = self.0.oracles.findings();
+            findings.iter().find(|rule| rule.id == "LOAD-2").map(|rule| (rule.checked, rule.violations))
+        }
+    }
+
+    /// Two processes with a retry budget of 50 tokens each.
+    fn scenario_of_two() -> Scenario {
+        small::scenario(
+            "1h",
+            "[users]\npopulation = 40\nvisits = { mean = 1, per = \"1m\" }\n[fleet]\ninstances = 2\n\
+             [store]\nclock-error = \"10ms\"\n[hardened]\nretry-budget = 50\n",
+        )
     }
 
     fn call(user: u32, attempts: u32) -> subject::Call {
@@ -585,11 +609,7 @@ on = ["app-2"]
     /// attempt, which returns one token. 4. Were it 14, both copies of the budget would differ from here on.
     #[test]
     fn a_receipt_returns_what_its_own_attempt_earns_whoever_has_claimed_the_grant_since() {
-        let scenario = small::scenario(
-            "1h",
-            "[users]\npopulation = 40\nvisits = { mean = 1, per = \"1m\" }\n[fleet]\ninstances = 2\n\
-             [store]\nclock-error = \"10ms\"\n[hardened]\nretry-budget = 50\n",
-        );
+        let scenario = scenario_of_two();
         let mut world = ByHand(small::world(&scenario, HookKind::Hardened));
         (0..2).for_each(|instance| world.0.start_process(at(0), instance));
         let mut budget = Budget::new(50, world.0.judging.delivery.backoff_cap);
@@ -619,8 +639,40 @@ on = ["app-2"]
         world.hears(at(42_000), 1, 4, 2, 200);
         world.asks(put_off, 1, 3, 2);
         world.hears(put_off, 1, 3, 2, 200);
-        let findings = world.0.oracles.findings();
-        let found = findings.iter().find(|rule| rule.id == "LOAD-2").map(|rule| (rule.checked, rule.violations));
-        assert_eq!(found, Some((1, 0)));
+        assert_eq!(world.load_2(), Some((1, 0)));
+    }
+
+    /// The story of another (30093976): 1. app-1 asks for a grant's second attempt and sleeps beyond its lease. 2. It wakes, sends,
+    /// claims the grant again and asks for the third. 3. The third hears 409: five tokens, due at once. 4. The second fails, and its
+    /// fourteen are not there. The store schedules nothing under its fence, so the fourth attempt is not early. 5. The fifth is put
+    /// off by the fourth's own answer, behind what the second was told.
+    #[test]
+    fn the_late_answer_to_a_request_puts_nothing_off_that_its_own_process_has_claimed_again() {
+        let scenario = scenario_of_two();
+        for (early, expected) in [(0, (1, 0)), (100, (1, 1))] {
+            let mut world = ByHand(small::world(&scenario, HookKind::Hardened));
+            (0..2).for_each(|instance| world.0.start_process(at(0), instance));
+            let mut budget = Budget::new(50, world.0.judging.delivery.backoff_cap);
+            world.asks(at(0), 0, 30, 2);
+            for user in 0..3 {
+                world.asks(at(40_000), 0, user, 1);
+                world.hears(at(40_000), 0, user, 1, 503);
+                assert_eq!(budget.take(at(40_000), RetryCause::Transient), at(40_000));
+            }
+            world.sends(at(40_000), 0, 30, 2);
+            world.asks(at(40_001), 0, 30, 3);
+            world.hears(at(40_002), 0, 30, 3, 409);
+            assert_eq!(budget.take(at(40_002), RetryCause::InProgress), at(40_002));
+            world.is_answered(at(40_100), 0, 30, 2, 500);
+            assert_eq!(budget.take(at(40_100), RetryCause::Transient), at(41_100), "three tokens are left");
+            world.asks(at(40_200), 0, 30, 4);
+            world.hears(at(40_200), 0, 30, 4, 500);
+            let put_off = budget.take(at(40_200), RetryCause::Transient);
+            assert_eq!(put_off, at(42_100));
+            let sent_at = at(42_100 - early);
+            world.asks(sent_at, 0, 30, 5);
+            world.hears(sent_at, 0, 30, 5, 200);
+            assert_eq!(world.load_2(), Some(expected), "{early} ms early");
+        }
     }
 }
