@@ -49,6 +49,11 @@ impl Lineage {
         &self.current
     }
 
+    /// All other versions.
+    pub fn others(&self) -> &[Experiment] {
+        &self.others
+    }
+
     /// Stands for namespace, lineage, hash mode and secret.
     pub fn id(&self) -> LineageId {
         self.current.lineage_id()

@@ -12,7 +12,8 @@ use std::sync::OnceLock;
 
 use hookproof_sim::run;
 use hookproof_sim::scenario::{
-    Attached, Estimate, HookKind, PROBLEMS_MAX, Scenario, ScenarioError, decode_experiment, decode_with_files,
+    Attached, Estimate, HookKind, PROBLEMS_MAX, Scenario, ScenarioError, Secret, Surroundings, Whereabouts,
+    decode_experiment, decode_hook, decode_lineage, decode_with_files,
 };
 
 /// What is run for real: an estimate of at most so many events.
@@ -123,7 +124,12 @@ type Edit = (u8, u16, u16);
 /// A scenario of the repository after some edits.
 fn mutated(which: u8, edits: &[Edit]) -> String {
     let all = scenarios();
-    let mut text = all[usize::from(which) % all.len()].clone();
+    edited(all[usize::from(which) % all.len()].clone(), edits)
+}
+
+/// A text after some edits, with tokens of the repository's scenarios.
+fn edited(mut text: Vec<String>, edits: &[Edit]) -> String {
+    let all = scenarios();
     for (kind, at, with) in edits.iter().take(8) {
         let (at, with) = (usize::from(*at) % text.len().max(1), usize::from(*with));
         let other = &all[with % all.len()];
@@ -218,6 +224,25 @@ fn a_small_scenario_with_strange_settings_runs_within_its_limits() {
         }
         if let Ok(scenario) = decoded(text.concat().as_bytes(), TRACE) {
             run_if_small(&scenario, *seed);
+        }
+    });
+}
+
+#[test]
+fn a_mutated_file_of_a_hook_is_refused_or_whole() {
+    const HOOK: &str = include_str!("good-hooks/every-setting.toml");
+    bolero::check!().with_type::<(Vec<Edit>, bool)>().for_each(|(edits, is_found)| {
+        let source = edited(tokens(HOOK), edits);
+        let found = |path: &str| Attached { path: path.to_owned(), bytes: HOOK.as_bytes().to_owned() };
+        let missing = || "it is not there".to_owned();
+        let mut read_file = |path: &str| is_found.then(|| found(path)).ok_or_else(missing);
+        let mut read_secret =
+            |_: Whereabouts<'_>| is_found.then(|| Secret::new("0123456789abcdef")).ok_or_else(missing);
+        let mut surroundings = Surroundings { read_file: &mut read_file, read_secret: &mut read_secret };
+        let _ = decode_lineage("fuzzed.toml", source.as_bytes(), &mut surroundings);
+        match decode_hook("fuzzed.toml", source.as_bytes(), &mut surroundings) {
+            Ok(file) => assert!(file.hook_config().check().is_ok()),
+            Err(error) => assert!(!error.problems().is_empty() && error.problems().len() <= PROBLEMS_MAX),
         }
     });
 }

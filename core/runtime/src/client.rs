@@ -13,6 +13,7 @@
 mod answer;
 mod connection;
 mod request;
+mod trust;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::failpoint;
 use self::connection::{Connection, Target};
 
 pub use self::connection::TargetError;
+pub use self::trust::{Roots, TrustError, trust};
 
 /// How a quota service is reached.
 #[derive(Clone, Debug)]

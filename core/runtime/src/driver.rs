@@ -17,14 +17,15 @@ use hookproof_core::committer::{Commit, Ticket};
 use hookproof_core::delivery::{AttemptId, Send};
 use hookproof_core::hook::{Hook, Input, Output};
 use hookproof_core::identity::{GrantId, UserHandle};
-use hookproof_core::store::{Command, Committed, Epoch, GrantState, Reply, Settlement};
+use hookproof_core::store::{Command, Committed, Epoch, GrantState, Reply, Resolve, Settlement};
 use hookproof_core::upstream::Answer;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::client::{Call, Client};
 use crate::clock::BootClock;
 use crate::known::{Known, Record};
+use crate::operator::{Order, ResolveError, StoreState};
 use crate::store::{Done, Store, User, Work};
 use crate::telemetry::Telemetry;
 use crate::users::Users;
@@ -45,11 +46,13 @@ pub(crate) struct Visit {
 /// What a driver works with.
 pub(crate) struct Parts {
     pub(crate) hook: Hook,
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) client: Client,
     pub(crate) known: Arc<Known>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) visits: mpsc::Receiver<Visit>,
+    pub(crate) orders: mpsc::Receiver<Order>,
+    pub(crate) store_state: watch::Sender<StoreState>,
     /// Told, or dropped, to stop.
     pub(crate) stop: oneshot::Receiver<()>,
 }
@@ -58,6 +61,7 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 enum Event {
     Stored { ticket: Ticket, done: Done, sent: Sent },
+    Ordered { order: Order, done: Done },
     Answered { attempt: AttemptId, answer: Answer },
 }
 
@@ -90,6 +94,10 @@ pub(crate) struct Driver {
     visits: mpsc::Receiver<Visit>,
     waiting: HashMap<VisitToken, (UserHandle, oneshot::Sender<Answered>)>,
     visit_count: u64,
+    orders: mpsc::Receiver<Order>,
+    /// Orders whose commit is under way.
+    ordered_count: usize,
+    store_state: watch::Sender<StoreState>,
     epoch: Epoch,
     ended: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
@@ -98,12 +106,12 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { hook, store, client, known, telemetry, visits, stop } = parts;
+        let Parts { hook, store, client, known, telemetry, visits, orders, store_state, stop } = parts;
         let (ended, events) = mpsc::unbounded_channel();
         Self {
             hook,
             clock: BootClock::start(),
-            store: Arc::new(store),
+            store,
             client: Arc::new(client),
             known,
             telemetry,
@@ -111,6 +119,9 @@ impl Driver {
             visits,
             waiting: HashMap::new(),
             visit_count: 0,
+            orders,
+            ordered_count: 0,
+            store_state,
             epoch: Epoch::default(),
             ended,
             events,
@@ -121,7 +132,7 @@ impl Driver {
     /// Runs until it was told to stop and nothing is under way any more.
     pub(crate) async fn run(mut self) {
         self.feed(Input::Started { draw: rand::random() });
-        while self.stop.is_some() || !self.hook.is_idle() || !self.waiting.is_empty() {
+        while self.stop.is_some() || !self.hook.is_idle() || !self.waiting.is_empty() || self.ordered_count > 0 {
             let wait = self.until_deadline();
             // The ends of operations first: they free what visits wait for, and there are no more of them than were begun.
             tokio::select! {
@@ -130,6 +141,7 @@ impl Driver {
                 () = told(&mut self.stop), if self.stop.is_some() => {
                     self.stop = None;
                     self.visits.close();
+                    self.orders.close();
                     self.feed(Input::Stop);
                 }
                 () = sleep(wait) => {
@@ -137,6 +149,7 @@ impl Driver {
                     self.perform();
                 }
                 Some(visit) = self.visits.recv() => self.on_visit(visit),
+                Some(order) = self.orders.recv() => self.on_order(order),
             }
         }
     }
@@ -165,10 +178,44 @@ impl Driver {
                 self.name_users(&mut done, &sent.users);
                 self.feed(Input::Stored { ticket, reply: done.reply, draw: rand::random() });
             }
+            Event::Ordered { order, done } => self.on_ordered(order, &done),
             Event::Answered { attempt, answer } => {
                 self.feed(Input::Answered { attempt, answer, draw: rand::random() });
             }
         }
+    }
+
+    /// An operator's word goes to the store by itself: no machine waits for what comes of it.
+    fn on_order(&mut self, order: Order) {
+        let Order { stored, grant, resolution, .. } = &order;
+        let resolve = Resolve { user: UserHandle(0), grant: *grant, resolution: *resolution };
+        let work = Work { commands: vec![Command::Resolve(resolve)], users: vec![stored.user.clone()] };
+        self.ordered_count += 1;
+        let (store, ended, epoch) = (Arc::clone(&self.store), self.ended.clone(), self.epoch);
+        tokio::spawn(async move {
+            let done = store.commit(work, epoch).await;
+            let _ = ended.send(Event::Ordered { order, done });
+        });
+    }
+
+    fn on_ordered(&mut self, order: Order, done: &Done) {
+        self.ordered_count -= 1;
+        self.on_epoch(done.epoch);
+        self.known.forget(&order.stored.user.id);
+        let answer = match &done.reply {
+            Reply::Committed { results, .. } => match results.first() {
+                Some(Committed::Resolved { was_parked: true, .. }) => Ok(()),
+                Some(_) | None => Err(ResolveError::NotParked),
+            },
+            Reply::Refused => Err(ResolveError::Refused),
+            Reply::Unknown => Err(ResolveError::Unknown),
+        };
+        if answer.is_ok() {
+            self.telemetry.on_resolved(&order.stored.user, order.grant, order.resolution);
+        }
+        // Who gave it may have gone.
+        let _ = order.answer.send(answer);
+        self.feed(Input::StoreChanged);
     }
 
     fn feed(&mut self, input: Input<'_>) {
@@ -249,12 +296,10 @@ impl Driver {
 
     /// Remembers what cannot change, or not without being heard of here.
     fn learn(&mut self, done: &Done, about: &[About]) {
-        if done.epoch != self.epoch {
-            self.epoch = done.epoch;
-            self.known.forget_all();
-        }
+        self.on_epoch(done.epoch);
         let Reply::Committed { results, .. } = &done.reply else { return };
         for (about, result) in about.iter().zip(results) {
+            self.learn_state(result);
             match (*about, result) {
                 (
                     About::Record { place },
@@ -280,6 +325,28 @@ impl Driver {
                 (About::Record { .. } | About::Nothing, _) => {}
             }
         }
+    }
+
+    /// In another epoch, what was remembered of the store may be lost.
+    fn on_epoch(&mut self, epoch: Epoch) {
+        if epoch != self.epoch {
+            self.epoch = epoch;
+            self.known.forget_all();
+        }
+    }
+
+    /// Whether the store is ours.
+    fn learn_state(&self, result: &Committed) {
+        let state = match result {
+            Committed::Opened { .. } => StoreState::Open,
+            Committed::Foreign => StoreState::Foreign,
+            Committed::Admitted { .. }
+            | Committed::Found { .. }
+            | Committed::Claimed { .. }
+            | Committed::Settled { .. }
+            | Committed::Resolved { .. } => return,
+        };
+        self.store_state.send_replace(state);
     }
 
     /// Gives the users of a reply the handles by which the machines know them.

@@ -1,6 +1,6 @@
 //! The hook as a service embeds it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hookproof_core::admission::{Admission, VisitAnswer};
@@ -9,17 +9,21 @@ use hookproof_core::experiment::VariantIndex;
 use hookproof_core::hook::{self as machines, HookConfig, HookConfigError};
 use hookproof_core::identity::GrantId;
 use hookproof_core::lineage::Lineage;
-use hookproof_core::store::{First, GrantState};
+use hookproof_core::store::{Admitted, First, GrantState};
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::client::Client;
 use crate::driver::{Driver, Parts, Visit};
-use crate::known::{Known, Record};
+use crate::known::Known;
+use crate::operator::{Order, StoreState};
 use crate::store::{Store, User};
 use crate::telemetry::{Shown, Telemetry};
+
+/// Operators' orders that may wait for the driver.
+const ORDERS_MAX: usize = 16;
 
 /// What a hook is made of.
 #[derive(Clone, Debug)]
@@ -83,16 +87,20 @@ pub enum Basis {
 /// A running hook, to be asked from anywhere in the process.
 #[derive(Clone, Debug)]
 pub struct Hook {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(crate) struct Shared {
     /// Answers from what is known; the driver's own decides everything else.
     admission: Admission,
     known: Arc<Known>,
     telemetry: Arc<Telemetry>,
     visits: mpsc::Sender<Visit>,
+    pub(crate) orders: mpsc::Sender<Order>,
+    /// The driver's: when that has ended, the store is closed.
+    pub(crate) store: Weak<Store>,
+    pub(crate) store_state: watch::Receiver<StoreState>,
 }
 
 impl Hook {
@@ -112,8 +120,8 @@ impl Hook {
     }
 
     async fn answer(&self, user_id: &str, correlation: Option<&str>) -> Result<Visited, VisitError> {
-        if let Some(record) = self.shared.known.get(user_id) {
-            return Ok(self.known(record));
+        if let Some(visited) = self.known(user_id) {
+            return Ok(visited);
         }
         UserId::new(user_id.as_bytes())?;
         let user = User { id: user_id.into(), correlation: correlation.map(Into::into), grant: None };
@@ -124,11 +132,16 @@ impl Hook {
         visited(answer, grant)
     }
 
-    /// The answer to a visit of a user whose record is known.
-    fn known(&self, record: Record) -> Visited {
+    /// The answer to a visit of a user, if the record is known.
+    pub(crate) fn known(&self, user_id: &str) -> Option<Visited> {
+        let record = self.shared.known.get(user_id)?;
         let grant = record.grant.map(|(grant, _)| grant);
-        visited(self.shared.admission.on_record(Some(record.found())), grant)
-            .expect("a recorded user's id is permitted")
+        Some(self.recorded(record.found(), grant).expect("a recorded user's id is permitted"))
+    }
+
+    /// The answer to a visit of a user who has a record.
+    pub(crate) fn recorded(&self, found: Admitted, grant: Option<GrantId>) -> Result<Visited, VisitError> {
+        visited(self.shared.admission.on_record(Some(found)), grant)
     }
 
     /// The experiment's versions that this process knows.
@@ -174,7 +187,11 @@ impl Running {
         let hook = machines::Hook::new(lineage, hook)?;
         let (known, telemetry) = (Arc::new(Known::new(known_max)), Arc::new(Telemetry::new(shown)));
         let (visits, visiting) = mpsc::channel(waiting_max.max(1));
+        let (orders, ordered) = mpsc::channel(ORDERS_MAX);
+        let (told_state, store_state) = watch::channel(StoreState::Opening);
         let (stop, told) = oneshot::channel();
+        let store = Arc::new(store);
+        let weak = Arc::downgrade(&store);
         let parts = Parts {
             hook,
             store,
@@ -182,10 +199,13 @@ impl Running {
             known: Arc::clone(&known),
             telemetry: Arc::clone(&telemetry),
             visits: visiting,
+            orders: ordered,
+            store_state: told_state,
             stop: told,
         };
         let driver = tokio::spawn(Driver::new(parts).run());
-        let hook = Hook { shared: Arc::new(Shared { admission, known, telemetry, visits }) };
+        let shared = Shared { admission, known, telemetry, visits, orders, store: weak, store_state };
+        let hook = Hook { shared: Arc::new(shared) };
         Ok(Self { hook, stop, driver })
     }
 

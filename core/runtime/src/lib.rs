@@ -10,6 +10,8 @@ mod driver;
 mod failpoint;
 pub mod hook;
 mod known;
+pub mod operator;
+pub mod sidecar;
 pub mod store;
 pub mod telemetry;
 mod users;

@@ -17,8 +17,10 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hookproof_core::identity::GrantId;
+use hookproof_core::store::rows::UserRecord;
 use hookproof_core::store::{Command, Epoch, Reply};
 use hookproof_core::time::{WallTime, nanos};
+use thiserror::Error;
 
 /// A user at the store's boundary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +53,42 @@ pub struct Done {
     pub epoch: Epoch,
 }
 
+/// What a store holds of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The user, with the correlation of the first exposure.
+    pub user: User,
+    /// The assignment, and the grant.
+    pub record: UserRecord,
+    /// By how much the grant raises the quota.
+    pub units: Option<u32>,
+}
+
+/// How many grants are in each of the states that do not last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Waiting until they are due.
+    pub pending: u64,
+    /// Being sent, or their claimer has gone.
+    pub claimed: u64,
+    /// Waiting for a human.
+    pub parked: u64,
+}
+
+/// Why a store can't be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The hook has ended; ask another instance.
+    #[error("the store is closed")]
+    Closed,
+    /// The file is locked, damaged or gone; the log tells of commits, too.
+    #[error("the store can't be read: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The server does not answer, or refuses.
+    #[error("the store can't be read: {0}")]
+    Postgres(String),
+}
+
 /// A store.
 pub enum Store {
     /// A file, for one process.
@@ -65,6 +103,38 @@ impl Store {
         match self {
             Self::Sqlite(store) => store.commit(work, epoch).await,
             Self::Postgres(store) => store.commit(work, epoch).await,
+        }
+    }
+
+    /// The user's record, if there is one. Reads hold up no commit.
+    pub(crate) async fn record(&self, user_id: &str) -> Result<Option<Stored>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.record(user_id).await,
+            Self::Postgres(store) => store.record(user_id).await,
+        }
+    }
+
+    /// The record of the user who has the grant, if there is one.
+    pub(crate) async fn grant(&self, id: GrantId) -> Result<Option<Stored>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.grant(id).await,
+            Self::Postgres(store) => store.grant(id).await,
+        }
+    }
+
+    /// The first `limit` parked grants, or those that were parked after another one.
+    pub(crate) async fn parked(&self, after: Option<GrantId>, limit: u16) -> Result<Vec<Stored>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.parked(after, limit).await,
+            Self::Postgres(store) => store.parked(after, limit).await,
+        }
+    }
+
+    /// How many grants are in the states that do not last.
+    pub(crate) async fn backlog(&self) -> Result<Backlog, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.backlog().await,
+            Self::Postgres(store) => store.backlog().await,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hookproof_core::audit::AuditEvent;
 use hookproof_core::classify::{AnswerClass, Doubt};
 use hookproof_core::identity::{GrantId, UserHandle};
-use hookproof_core::store::Reply;
+use hookproof_core::store::{Reply, Resolution};
 use hookproof_core::upstream::{Answer, Ask};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -21,7 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tokio::time::Instant;
 
 use crate::hook::{Basis, VisitError, Visited};
-use crate::store::User;
+use crate::store::{Backlog, ReadError, User};
 
 pub use self::users::{KeyTooShort, Shown};
 
@@ -50,6 +50,11 @@ pub struct Telemetry {
     lane_pauses: Counter,
     effect_caps: Counter,
     store_refusals: Counter,
+    resolved: By,
+    backlog: Family<[(&'static str, &'static str); 1], Gauge>,
+    /// Of the sidecar, by route and class of the status.
+    requests: Family<[(&'static str, &'static str); 2], Counter>,
+    shed: By,
 }
 
 impl Telemetry {
@@ -77,6 +82,10 @@ impl Telemetry {
             lane_pauses: Counter::default(),
             effect_caps: Counter::default(),
             store_refusals: Counter::default(),
+            resolved: By::default(),
+            backlog: Family::default(),
+            requests: Family::default(),
+            shed: By::default(),
         };
         telemetry.register();
         telemetry
@@ -101,6 +110,10 @@ impl Telemetry {
         registry.register("lane_pauses", "How often the service asked to be left alone", self.lane_pauses.clone());
         registry.register("effect_caps", "How often the cap on effects a minute was reached", self.effect_caps.clone());
         registry.register("store_refusals", "The store belongs to somebody else", self.store_refusals.clone());
+        registry.register("resolved", "Parked grants about which a human has decided", self.resolved.clone());
+        registry.register("backlog", "Grants in the store by state, at this look", self.backlog.clone());
+        registry.register("requests", "Requests to the sidecar by route and status", self.requests.clone());
+        registry.register("shed", "What the sidecar turned away because it had too much", self.shed.clone());
     }
 
     /// All metrics in the text format of OpenMetrics 1.0, which Prometheus reads.
@@ -123,6 +136,35 @@ impl Telemetry {
         self.commits.get_or_create(&[("outcome", outcome)]).inc();
         self.commit_seconds.observe(took.as_secs_f64());
         self.commit_commands.observe(commands as f64);
+    }
+
+    pub(crate) fn on_resolved(&self, user: &User, grant: GrantId, resolution: Resolution) {
+        self.resolved.get_or_create(&[("as", resolution.name())]).inc();
+        let Line { user, correlation } = self.line(user);
+        tracing::warn!(user, correlation, %grant, resolution = resolution.name(), "resolved by an operator");
+    }
+
+    /// What a look into the store has found; a look that failed leaves no number behind that would be taken for one.
+    pub(crate) fn on_backlog(&self, backlog: &Result<Backlog, ReadError>) {
+        match backlog {
+            Ok(Backlog { pending, claimed, parked }) => {
+                for (state, count) in [("pending", pending), ("claimed", claimed), ("parked", parked)] {
+                    self.backlog.get_or_create(&[("state", state)]).set(i64::try_from(*count).unwrap_or(i64::MAX));
+                }
+            }
+            Err(error) => {
+                self.backlog.clear();
+                tracing::warn!(%error, "the backlog is not known");
+            }
+        }
+    }
+
+    pub(crate) fn on_request(&self, route: &'static str, status: &'static str) {
+        self.requests.get_or_create(&[("route", route), ("status", status)]).inc();
+    }
+
+    pub(crate) fn on_shed(&self, what: &'static str) {
+        self.shed.get_or_create(&[("what", what)]).inc();
     }
 
     pub(crate) fn on_attempt_begins(&self) {

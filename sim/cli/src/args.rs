@@ -8,9 +8,11 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hookproof_core::store::Resolution;
 use hookproof_reports::{InvalidShard, Number, Shard};
 use hookproof_sim::promise::Cell;
 use hookproof_sim::scenario::{HookKind, Limits, Scenario};
+use url::Url;
 
 use crate::compare::parse_tolerance;
 use crate::determinism::Times;
@@ -90,6 +92,82 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: ExperimentVerb,
     },
+    /// Serve the hardened hook over HTTP, beside a service in any language
+    Serve(ServeArgs),
+    /// Look at grants that wait for a human, and decide about them, at a running sidecar
+    Parked {
+        #[command(subcommand)]
+        verb: ParkedVerb,
+    },
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// What to serve: the experiment, its store, its quota service
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Check the file, and all that it names, without serving
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// `parked …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ParkedVerb {
+    /// Print all of them, the one that waits longest first
+    List(ParkedListArgs),
+    /// Print one with the evidence, and what to look up
+    Show(ParkedShowArgs),
+    /// End one, or make it due again under the rules
+    Resolve(ParkedResolveArgs),
+}
+
+/// Which sidecar is asked.
+#[derive(Debug, Args)]
+pub(crate) struct SidecarArgs {
+    /// Where the sidecar listens, on this machine
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787")]
+    pub(crate) url: Url,
+    /// The file with its token [default: what HOOKPROOF_TOKEN holds]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// `parked list`.
+#[derive(Debug, Args)]
+pub(crate) struct ParkedListArgs {
+    #[command(flatten)]
+    pub(crate) sidecar: SidecarArgs,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: CheckFormat,
+}
+
+/// `parked show`.
+#[derive(Debug, Args)]
+pub(crate) struct ParkedShowArgs {
+    /// The grant's id
+    #[arg(value_name = "ID", value_parser = parse_grant_id)]
+    pub(crate) grant: String,
+    #[command(flatten)]
+    pub(crate) sidecar: SidecarArgs,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: CheckFormat,
+}
+
+/// `parked resolve`.
+#[derive(Debug, Args)]
+pub(crate) struct ParkedResolveArgs {
+    /// The grant's id
+    #[arg(value_name = "ID", value_parser = parse_grant_id)]
+    pub(crate) grant: String,
+    /// What you have found: it is applied, it is not and was perhaps applied by hand, or it may be tried again
+    #[arg(long = "as", value_name = "WHAT", value_parser = PossibleValuesParser::new(Resolution::ALL.map(Resolution::name)))]
+    pub(crate) resolution: String,
+    #[command(flatten)]
+    pub(crate) sidecar: SidecarArgs,
 }
 
 /// `run`.
@@ -539,6 +617,8 @@ pub(crate) enum ExperimentVerb {
     Diff(DiffArgs),
     /// Compare a CSV of test vectors with this program's own results
     Vectors(VectorsArgs),
+    /// Compute every decision of a store again, and name those that differ; 1 if one does
+    Verify(VerifyArgs),
 }
 
 /// `experiment assign`.
@@ -610,6 +690,23 @@ pub(crate) struct VectorsArgs {
     /// A CSV like assignment_v1.csv or assignment_v1_invalid.csv
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+/// `experiment verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The file of a hook, or another TOML file with an experiment table
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The SQLite store; a hook may have it open
+    #[arg(long, value_name = "FILE")]
+    pub(crate) store: PathBuf,
+}
+
+fn parse_grant_id(text: &str) -> Result<String, String> {
+    let is_fit = text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let form = "a grant's id is a UUID, as `hookproof parked list` prints it";
+    if is_fit { Ok(text.to_owned()) } else { Err(form.to_owned()) }
 }
 
 fn hook_parser() -> impl TypedValueParser<Value = HookKind> {

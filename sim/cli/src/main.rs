@@ -12,12 +12,14 @@ mod events;
 mod exit;
 mod experiment;
 mod explain;
+mod hook_file;
 mod ids;
 mod incidents;
 mod interrupt;
 mod new;
 mod out;
 mod output;
+mod parked;
 mod pool;
 mod progress;
 mod promise;
@@ -28,6 +30,7 @@ mod run;
 mod sample;
 mod scenarios;
 mod schema;
+mod serve;
 mod size;
 mod stored;
 mod story;
@@ -42,7 +45,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Cli, ExperimentVerb, Verb};
+use args::{Cli, ExperimentVerb, ParkedVerb, Verb};
 use exit::{Exit, Failure};
 use terminal::Terminal;
 
@@ -79,5 +82,10 @@ fn dispatch(verb: &Verb, terminal: &Terminal) -> Result<Exit, Failure> {
         Verb::Experiment { verb: ExperimentVerb::Check(args) } => experiment::check::check(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Diff(args) } => experiment::diff::diff(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Vectors(args) } => experiment::vectors::vectors(&args.file),
+        Verb::Experiment { verb: ExperimentVerb::Verify(args) } => experiment::verify::verify(args, terminal),
+        Verb::Serve(args) => serve::serve(args, terminal),
+        Verb::Parked { verb: ParkedVerb::List(args) } => parked::list(args),
+        Verb::Parked { verb: ParkedVerb::Show(args) } => parked::show(args),
+        Verb::Parked { verb: ParkedVerb::Resolve(args) } => parked::resolve(args),
     }
 }

@@ -102,7 +102,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// What is in a file, up to a byte more than what is far too much.
-fn bytes_of(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn bytes_of(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -142,7 +142,7 @@ fn load_one(file: &Path, limits: &Limits, terminal: &Terminal) -> Result<Loaded,
 }
 
 /// Reads a file that a scenario in `folder` names. Only a regular file is opened: a pipe or a device might never end.
-fn attached(folder: &Path, named: &str) -> Result<Attached, String> {
+pub(crate) fn attached(folder: &Path, named: &str) -> Result<Attached, String> {
     let path = folder.join(named);
     let is_regular = fs::metadata(&path).map_err(|error| error.to_string())?.is_file();
     if !is_regular {

@@ -13,6 +13,7 @@ mod experiment;
 mod fault;
 mod file;
 mod form;
+mod hook;
 mod hooks;
 mod kinds;
 mod names;
@@ -29,10 +30,12 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hookproof_core::experiment::Experiment;
+use hookproof_core::lineage::Lineage;
 use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
 use super::form::Table;
+use super::hook_file::{HookFile, Surroundings};
 use super::problem::{Finding, Lines, ScenarioError};
 use super::{Probability, Scenario};
 pub use trace::Attached;
@@ -82,6 +85,33 @@ pub fn decode_with_files(
 /// Everything that is wrong with the file's TOML and its `[experiment]`, in file order.
 pub fn decode_experiment(display_path: &str, source: &[u8]) -> Result<Experiment, ScenarioError> {
     decode_with(display_path, source, file::experiment)
+}
+
+/// Decodes the `[experiment]` table of a scenario or of a hook's file, with the other versions that the latter announces; other
+/// tables are passed over.
+///
+/// # Errors
+///
+/// Everything that is wrong with the file's TOML and its `[experiment]`, and with the files that it announces.
+pub fn decode_lineage(
+    display_path: &str,
+    source: &[u8],
+    surroundings: &mut Surroundings<'_>,
+) -> Result<Lineage, ScenarioError> {
+    decode_with(display_path, source, |root| hook::lineage(root, surroundings))
+}
+
+/// Decodes the file of a hook in production.
+///
+/// # Errors
+///
+/// Everything that is wrong with the file and with those that it names, in file order.
+pub fn decode_hook(
+    display_path: &str,
+    source: &[u8],
+    surroundings: &mut Surroundings<'_>,
+) -> Result<HookFile, ScenarioError> {
+    decode_with(display_path, source, |root| hook::file(root, surroundings))
 }
 
 /// What a scenario file may hold: every table, key and form of a value that [`decode`] knows.

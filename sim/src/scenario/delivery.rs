@@ -1,28 +1,41 @@
 //! What a scenario's `[hardened]` and `[upstream]` tables mean to the core and to the service.
 
+use std::time::Duration;
+
 use hookproof_core::committer::CommitterConfig;
 use hookproof_core::delivery::config::DeliveryConfig;
 use hookproof_core::hook::HookConfig;
 use hookproof_core::upstream;
 
-use super::{Capability, Hardened, Latency, Scenario, Upstream, UpstreamFacts};
+use super::{Capability, Hardened, HookFile, Latency, Scenario, Upstream, UpstreamFacts};
 
 impl Scenario {
     /// The core's settings: its defaults, with what `[hardened]` replaces, and what the hook believes of its upstream and of
     /// its store.
     pub fn hook_config(&self) -> HookConfig {
-        let mut delivery = DeliveryConfig::new(self.upstream.believed.to_core(), self.store.clock_error);
-        self.hardened.apply(&mut delivery);
-        let mut committer = CommitterConfig::default();
-        committer.patience = self.hardened.store_patience.unwrap_or(committer.patience);
-        if let Some(batch_max) = self.hardened.commit_batch {
-            committer.batch_max = u16::try_from(batch_max).unwrap_or(u16::MAX);
-        }
-        HookConfig { delivery, committer }
+        self.hardened.hook_config(self.upstream.believed, self.store.clock_error)
+    }
+}
+
+impl HookFile {
+    /// The core's settings, as of a scenario.
+    pub fn hook_config(&self) -> HookConfig {
+        self.hardened.hook_config(self.upstream.facts, self.clock_error)
     }
 }
 
 impl Hardened {
+    fn hook_config(&self, believed: UpstreamFacts, clock_error: Duration) -> HookConfig {
+        let mut delivery = DeliveryConfig::new(believed.to_core(), clock_error);
+        self.apply(&mut delivery);
+        let mut committer = CommitterConfig::default();
+        committer.patience = self.store_patience.unwrap_or(committer.patience);
+        if let Some(batch_max) = self.commit_batch {
+            committer.batch_max = u16::try_from(batch_max).unwrap_or(u16::MAX);
+        }
+        HookConfig { delivery, committer }
+    }
+
     fn apply(&self, config: &mut DeliveryConfig) {
         let set = |from: Option<_>, to: &mut _| *to = from.unwrap_or(*to);
         set(self.lease, &mut config.lease);

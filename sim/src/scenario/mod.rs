@@ -6,13 +6,17 @@
 mod decode;
 mod delivery;
 pub mod form;
+mod hook_file;
 mod limits;
 mod placement;
 mod problem;
 mod trace;
 mod traffic;
 
-pub use decode::{Attached, decode, decode_experiment, decode_with_files, fault_kinds, format};
+pub use decode::{
+    Attached, decode, decode_experiment, decode_hook, decode_lineage, decode_with_files, fault_kinds, format,
+};
+pub use hook_file::{HookFile, Secret, ServerSettings, StoreChoice, Surroundings, UpstreamTarget, Whereabouts};
 pub use limits::{Estimate, LimitError, Limits};
 pub use problem::{PROBLEMS_MAX, Problem, ScenarioError};
 pub use trace::{Interval, Trace};

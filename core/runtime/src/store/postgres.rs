@@ -29,6 +29,7 @@ mod epoch;
 mod rows;
 mod session;
 mod statements;
+mod view;
 
 use std::error::Error as _;
 use std::fmt::{self, Write as _};

@@ -11,12 +11,14 @@
 
 mod file;
 mod rows;
+mod view;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use hookproof_core::identity::GrantId;
 use hookproof_core::store::{Command, Epoch, Reply};
 use hookproof_core::time::WallTime;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
@@ -25,8 +27,10 @@ use tokio::sync::oneshot;
 
 use self::file::Guard;
 use super::commit::open_grants_needed;
-use super::{Done, Work, system_time};
+use super::{Backlog, Done, ReadError, Stored, Work, system_time};
 use crate::failpoint;
+
+pub use self::view::View;
 
 /// "HKPF": tells our files from others.
 const APPLICATION_ID: i32 = 0x484b_5046;
@@ -260,6 +264,7 @@ pub struct Sqlite {
     /// Always some until it is dropped.
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    view: Arc<Mutex<View>>,
 }
 
 impl Drop for Sqlite {
@@ -286,6 +291,7 @@ impl Sqlite {
         let mut database = Database::open(path)?;
         let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
         database.name_variants(variants).map_err(failed)?;
+        let view = Arc::new(Mutex::new(View::open(path)?));
         let (jobs, todo) = mpsc::channel::<Job>();
         let run = move || {
             while let Ok(Job { work, done }) = todo.recv() {
@@ -295,7 +301,7 @@ impl Sqlite {
         };
         let spawned = thread::Builder::new().name("hookproof-store".to_owned()).spawn(run);
         let thread = spawned.map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), view })
     }
 
     /// Does `work`, or nothing. A store that has gone does nothing.
@@ -305,5 +311,50 @@ impl Sqlite {
         let is_gone = self.jobs.as_ref().is_none_or(|jobs| jobs.send(Job { work, done }).is_err());
         let reply = if is_gone { Reply::Refused } else { Reply::Unknown };
         wait.await.unwrap_or(Done { reply, users, epoch })
+    }
+
+    /// The user's record, if there is one.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn record(&self, user_id: &str) -> Result<Option<Stored>, ReadError> {
+        let user_id = user_id.to_owned();
+        self.read(move |view| view.record(&user_id)).await
+    }
+
+    /// The record of the user who has the grant, if there is one.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn grant(&self, id: GrantId) -> Result<Option<Stored>, ReadError> {
+        self.read(move |view| view.grant(id)).await
+    }
+
+    /// The first `limit` parked grants, or those that were parked after another one.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn parked(&self, after: Option<GrantId>, limit: u16) -> Result<Vec<Stored>, ReadError> {
+        self.read(move |view| view.parked(after, limit)).await
+    }
+
+    /// How many grants are in the states that do not last.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn backlog(&self) -> Result<Backlog, ReadError> {
+        self.read(View::backlog).await
+    }
+
+    /// Reads beside the commits: on a connection and a thread of its own.
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&View) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let view = Arc::clone(&self.view);
+        let read = move || query(&view.lock().unwrap_or_else(PoisonError::into_inner));
+        // A panic of the query, or a runtime that ends.
+        let read = tokio::task::spawn_blocking(read).await.map_err(|_| ReadError::Closed)?;
+        read.map_err(ReadError::from)
     }
 }

@@ -6,3 +6,4 @@ pub(crate) mod diff;
 mod file;
 mod users;
 pub(crate) mod vectors;
+pub(crate) mod verify;

@@ -102,9 +102,18 @@ const ARRAY_JOB: [&str; 9] = [
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookproof"));
     command.current_dir(folder).args(arguments).stdin(Stdio::null());
-    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI", "RUST_BACKTRACE", "HOOKPROOF_ID_KEY"]
-        .into_iter()
-        .chain(ARRAY_JOB)
+    for name in [
+        "NO_COLOR",
+        "CLICOLOR",
+        "CLICOLOR_FORCE",
+        "CI",
+        "RUST_BACKTRACE",
+        "HOOKPROOF_ID_KEY",
+        "HOOKPROOF_LOG",
+        "HOOKPROOF_TOKEN",
+    ]
+    .into_iter()
+    .chain(ARRAY_JOB)
     {
         command.env_remove(name);
     }

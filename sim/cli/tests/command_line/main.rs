@@ -18,5 +18,6 @@ mod privacy;
 mod promise;
 mod report;
 mod schema;
+mod serve;
 mod sweep;
 mod trace;

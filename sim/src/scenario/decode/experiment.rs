@@ -23,10 +23,30 @@ pub(super) struct Base {
 /// Reads `[experiment]`.
 pub(super) fn base(mut reader: Reader<'_>) -> Option<Base> {
     let true_lift = reader.get("true-lift", units::number_in(-1e6..=1e6)).unwrap_or(0.0);
-    let (spec, variants) = spec(&mut reader, None, None);
+    let (spec, variants) = spec(&mut reader, None, None, &Rules::Scenario);
     reader.finish();
     let experiment = validated(spec?, &reader, &variants)?;
     Some(Base { experiment, true_lift })
+}
+
+/// How strictly the table is read, and the secret that stands elsewhere.
+pub(super) enum Rules {
+    /// What is left out has a default.
+    Scenario,
+    /// A scenario's, or a hook's that was checked before.
+    Lenient(Option<Vec<u8>>),
+    /// A hook's: what names the promise must be written down, and the hash is keyed unless the other one is asked for.
+    Hook(Option<Vec<u8>>),
+}
+
+/// Reads an `[experiment]` under `rules`. What names a secret that stands elsewhere was read before.
+pub(super) fn under(mut reader: Reader<'_>, rules: &Rules) -> Option<Experiment> {
+    if !matches!(rules, Rules::Hook(_)) {
+        let _: Option<f64> = reader.get("true-lift", units::number_in(-1e6..=1e6));
+    }
+    let (spec, variants) = spec(&mut reader, None, None, rules);
+    reader.finish();
+    validated(spec?, &reader, &variants)
 }
 
 /// Reads the `experiment` table of a deploy of `version` after `before`: keys that are not there keep their value, but
@@ -37,7 +57,7 @@ pub(super) fn changed(mut reader: Reader<'_>, before: &Experiment, version: &Pla
     kept.lineage.get_or_insert_with(|| before.id().to_owned());
     kept.salt.get_or_insert_with(|| before.id().to_owned());
 
-    let (spec, variants) = spec(&mut reader, Some(&kept), Some(&version.value));
+    let (spec, variants) = spec(&mut reader, Some(&kept), Some(&version.value), &Rules::Scenario);
     reader.finish_with(|key| {
         let remedy = "remove it; the true lift is a property of the whole scenario";
         (key == "true-lift").then(|| Flaw::new("a deploy can't change `true-lift`", remedy))
@@ -79,11 +99,20 @@ fn flaws_of_change(before: &Experiment, after: &Experiment) -> Vec<(Field, Strin
 type Variants<'a> = Vec<Reader<'a>>;
 
 /// The specification as written, over `kept`, and the readers of its variants.
-fn spec<'a>(reader: &mut Reader<'a>, kept: Option<&Spec>, version: Option<&str>) -> (Option<Spec>, Variants<'a>) {
+fn spec<'a>(
+    reader: &mut Reader<'a>,
+    kept: Option<&Spec>,
+    version: Option<&str>,
+    rules: &Rules,
+) -> (Option<Spec>, Variants<'a>) {
     let id = match kept {
         None => reader.need("id", "\"my-experiment\"", units::text),
         Some(kept) => Some(reader.get("id", units::text).unwrap_or_else(|| kept.id.clone())),
     };
+    if matches!(rules, Rules::Hook(_)) {
+        let _: Option<String> = reader.need("namespace", "\"prod\"", units::text);
+        let _: Option<String> = reader.need("lineage", "\"my-experiment\"", units::text);
+    }
     let namespace = reader.get("namespace", units::text).or_else(|| kept.map(|kept| kept.namespace.clone()));
     let lineage = reader.get("lineage", units::text).or_else(|| kept.and_then(|kept| kept.lineage.clone()));
     let salt = reader.get("salt", units::text).or_else(|| kept.and_then(|kept| kept.salt.clone()));
@@ -91,7 +120,11 @@ fn spec<'a>(reader: &mut Reader<'a>, kept: Option<&Spec>, version: Option<&str>)
     let written_version = reader.placed("version", units::version);
     check_versions_agree(reader, written_version.as_ref(), version);
     let version = version.map(str::to_owned).or(written_version.map(|version| version.value));
-    let hash = hash(reader, kept);
+    let hash = match rules {
+        Rules::Scenario | Rules::Lenient(None) => hash(reader, kept),
+        Rules::Lenient(Some(secret)) => hash_of_hook(reader, Some(secret)),
+        Rules::Hook(secret) => hash_of_hook(reader, secret.as_deref()),
+    };
     let generation = reader.get("generation", units::integer(0..=u8::MAX));
     let exposed = reader.get("exposed", units::choice("a policy for exposed users", EXPOSED));
     let phase = reader.get("phase", units::choice("a phase", PHASES));
@@ -154,15 +187,45 @@ fn check_versions_agree(reader: &Reader<'_>, written: Option<&Placed<String>>, d
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum HashName {
     Plain,
     Keyed,
 }
 
+const HASHES: [(&str, HashName); 2] = [("sha256-v1", HashName::Plain), ("hmac-sha256-v1", HashName::Keyed)];
+
+/// Keyed by a secret in the table or by one that stands `elsewhere`, unless the other hash is asked for.
+fn hash_of_hook(reader: &mut Reader<'_>, elsewhere: Option<&[u8]>) -> HashSpec {
+    let name = reader.placed("hash", units::choice("a hash", HASHES));
+    let written = reader.placed("secret", units::filled_text);
+    let secret = written.map(|secret| secret.value.into_bytes()).or_else(|| elsewhere.map(<[u8]>::to_vec));
+    let names_secret = ["secret", "secret-file", "secret-env"].into_iter().find(|key| reader.has(key));
+    match (name, secret) {
+        (Some(Placed { value: HashName::Plain, .. }), _) => {
+            if let Some(key) = names_secret {
+                let cause = format!("`{key}` is not used by the hash `sha256-v1`");
+                let remedy = "remove it, or remove `hash`: with a secret it is `hmac-sha256-v1`";
+                reader.sink().flaw(&reader.place_of(key), Flaw::new(cause, remedy));
+            }
+            HashSpec::Sha256V1
+        }
+        (_, Some(secret)) => HashSpec::HmacSha256V1 { secret },
+        (_, None) => {
+            // One that could not be read was reported.
+            if names_secret.is_none() && reader.is_present() {
+                let cause =
+                    format!("{} has no secret, so that anybody could compute who is in which variant", reader.name());
+                let remedy = "add `secret-file = \"experiment.secret\"` (`openssl rand -hex 32` makes one), or ask for `hash = \"sha256-v1\"`";
+                reader.sink().gap(reader.place(), Flaw::new(cause, remedy));
+            }
+            HashSpec::Sha256V1
+        }
+    }
+}
+
 fn hash(reader: &mut Reader<'_>, kept: Option<&Spec>) -> HashSpec {
-    let names = [("sha256-v1", HashName::Plain), ("hmac-sha256-v1", HashName::Keyed)];
-    let name = reader.get("hash", units::choice("a hash", names));
+    let name = reader.get("hash", units::choice("a hash", HASHES));
     let secret = reader.placed("secret", units::filled_text);
     let kept = kept.map_or(HashSpec::Sha256V1, |kept| kept.hash.clone());
     let is_keyed = match name {

@@ -148,7 +148,7 @@ fn check_authority(root: &Reader<'_>, scenario: &Scenario) {
     }
 }
 
-fn schema(value: &toml::de::DeValue<'_>) -> Result<u32, Flaw> {
+pub(super) fn schema(value: &toml::de::DeValue<'_>) -> Result<u32, Flaw> {
     units::integer(1..=1)(value).map_err(|_| {
         let cause = format!("this version reads schema 1, found {}", units::found(value));
         let remedy = "write `schema = 1`, or use a version that reads this file";

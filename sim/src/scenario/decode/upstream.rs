@@ -55,6 +55,13 @@ pub(super) fn upstream(mut reader: Reader<'_>) -> Upstream {
     Upstream { workers, service_time, queue, truth, believed, profile, require_key }
 }
 
+/// What a hook in production believes of its quota service: whether a repeated request is safe is no guess of ours.
+pub(super) fn believed(reader: &mut Reader<'_>) -> UpstreamFacts {
+    let _: Option<Capability> =
+        reader.need("capability", "\"idempotency-key\"", units::choice("a capability", CAPABILITIES));
+    facts(reader, FACTS)
+}
+
 fn facts(reader: &mut Reader<'_>, otherwise: UpstreamFacts) -> UpstreamFacts {
     let capability = reader.get("capability", units::choice("a capability", CAPABILITIES));
     UpstreamFacts {

@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Row};
 
 use super::super::columns::{self, first_sent, from_nanos, handle, nanos, open, place};
 use super::super::commit::{Changes, Loaded, Outlived, claims_max};
-use super::super::{User, Work};
+use super::super::{Stored, User, Work};
 use super::Failure;
 use super::statements::Statements;
 
@@ -362,6 +362,14 @@ async fn save_outlived(
 }
 
 /// A row of [`super::statements::RECORD`]; its user is at `place`.
+/// What a row of a record says by itself.
+pub(super) fn stored(row: &Row) -> Result<Stored, Failure> {
+    let row = Columns(row);
+    let (user, record) = record(row, 0)?;
+    let units = row.get::<Option<i64>>(5)?.map(u32::try_from).transpose().map_err(|_| Failure::Damaged(5))?;
+    Ok(Stored { user, record, units })
+}
+
 fn record(row: Columns<'_>, place: usize) -> Result<(User, UserRecord), Failure> {
     let id = row.get::<Option<&[u8]>>(4)?.map(bytes).transpose()?.map(GrantId::from_bytes);
     let correlation = row.get::<Option<&str>>(1)?.map(Into::into);

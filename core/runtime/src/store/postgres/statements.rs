@@ -4,7 +4,7 @@ use tokio::try_join;
 use tokio_postgres::{Client, Error, Statement};
 
 /// The columns of a record, in the order in which `rows` reads them.
-const RECORD: &str = "user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, \
+pub(super) const RECORD: &str = "user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, \
                       fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen, park_reason, last_answer, changed_at, \
                       outlived_until";
 /// The store's time, evaluated once in a statement whose first two parameters are a `rows::Clock`.

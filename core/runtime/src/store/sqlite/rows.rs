@@ -16,7 +16,7 @@ use super::super::commit::{Changes, Loaded, Outlived};
 use super::super::{User, Work};
 
 /// The columns of a record, in the order in which [`record`] reads them.
-const RECORD: &str = "user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, \
+pub(super) const RECORD: &str = "user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, \
                       fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen, park_reason, last_answer, changed_at";
 
 /// The rows that `work` may touch, the first `open_grants` of each kind included.
@@ -260,7 +260,7 @@ fn update(transaction: &Transaction<'_>, now: WallTime, id: &str, record: UserRe
 }
 
 /// A row of [`RECORD`]; its user is at `place`.
-fn record(row: &Row<'_>, place: usize) -> Result<(User, UserRecord), rusqlite::Error> {
+pub(super) fn record(row: &Row<'_>, place: usize) -> Result<(User, UserRecord), rusqlite::Error> {
     let id = row.get::<_, Option<[u8; 16]>>(4)?.map(GrantId::from_bytes);
     let user = User { id: row.get(0)?, correlation: row.get(1)?, grant: id };
     let grant = match (id, row.get_ref(6)?.as_str_or_null()?) {

@@ -1,0 +1,81 @@
+//! Reading beside the commits: for operators, on a connection that no commit uses meanwhile.
+
+use hookproof_core::identity::GrantId;
+use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::super::{Backlog, ReadError, Stored};
+use super::rows::stored;
+use super::session::Checkout;
+use super::statements::RECORD;
+use super::{Failure, Postgres, failure};
+
+/// Each count is read from an index of just these grants.
+const BACKLOG: &str = "SELECT (SELECT count(*) FROM users WHERE state = 'pending'), \
+                              (SELECT count(*) FROM users WHERE state = 'claimed'), \
+                              (SELECT count(*) FROM users WHERE state = 'parked')";
+
+impl From<Failure> for ReadError {
+    fn from(failure: Failure) -> Self {
+        Self::Postgres(failure.to_string())
+    }
+}
+
+impl Postgres {
+    /// The user's record, if there is one.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn record(&self, user_id: &str) -> Result<Option<Stored>, ReadError> {
+        self.one("user_id = $1", &[&user_id]).await
+    }
+
+    /// The record of the user who has the grant, if there is one.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn grant(&self, id: GrantId) -> Result<Option<Stored>, ReadError> {
+        self.one("grant_id = $1", &[&id.as_bytes().as_slice()]).await
+    }
+
+    /// The first `limit` parked grants, or those that were parked after another one.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn parked(&self, after: Option<GrantId>, limit: u16) -> Result<Vec<Stored>, ReadError> {
+        let list = format!(
+            "SELECT {RECORD} FROM users WHERE state = 'parked' AND ($1::bytea IS NULL OR (changed_at, user_id) > \
+             (SELECT changed_at, user_id FROM users WHERE grant_id = $1)) ORDER BY changed_at, user_id LIMIT $2"
+        );
+        let after = after.as_ref().map(|id| id.as_bytes().as_slice());
+        let rows = self.read(&list, &[&after, &i64::from(limit)]).await?;
+        Ok(rows.iter().map(stored).collect::<Result<_, _>>()?)
+    }
+
+    /// How many grants are in the states that do not last.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn backlog(&self) -> Result<Backlog, ReadError> {
+        let rows = self.read(BACKLOG, &[]).await?;
+        let row = rows.first().ok_or(Failure::Damaged(0))?;
+        let count = |place: usize| row.try_get::<_, i64>(place).map(i64::unsigned_abs).map_err(Failure::from);
+        Ok(Backlog { pending: count(0)?, claimed: count(1)?, parked: count(2)? })
+    }
+
+    async fn one(&self, condition: &str, key: &[&(dyn ToSql + Sync)]) -> Result<Option<Stored>, ReadError> {
+        let rows = self.read(&format!("SELECT {RECORD} FROM users WHERE {condition}"), key).await?;
+        Ok(rows.first().map(stored).transpose()?)
+    }
+
+    async fn read(&self, query: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+        let read = async {
+            let checkout = Checkout::new(Box::pin(self.pool.get()).await.map_err(failure)?);
+            let rows = checkout.session().client.query(query, values).await?;
+            checkout.give_back();
+            Ok(rows)
+        };
+        timeout(self.commit_timeout, read).await.unwrap_or(Err(Failure::TimedOut(self.commit_timeout)))
+    }
+}

@@ -1,0 +1,232 @@
+//! `serve`: the hardened hook as an HTTP server, beside a service in any language.
+//!
+//! Owns how `hook.toml` becomes a running hook, and its end: on SIGTERM or SIGINT no request is taken any more, those under way are
+//! finished, and what was claimed and not sent goes back to the store. The only verb with a runtime of several threads.
+
+mod logs;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::path::{Path, PathBuf};
+use std::task::Poll;
+use std::time::Duration;
+
+use hookproof_core::experiment::VariantSpec;
+use hookproof_core::hook::HookConfig;
+use hookproof_runtime::client::{Client, ClientConfig, Roots, Token, trust};
+use hookproof_runtime::hook::{Config, Running};
+use hookproof_runtime::sidecar::{Bearer, Limits, Server, ServerConfig};
+use hookproof_runtime::store::Store;
+use hookproof_runtime::store::postgres::{self, Postgres};
+use hookproof_runtime::store::sqlite::Sqlite;
+use hookproof_runtime::telemetry::Shown;
+use hookproof_sim::scenario::{HookFile, ServerSettings, StoreChoice, UpstreamTarget};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use url::Url;
+
+use crate::args::ServeArgs;
+use crate::exit::{Exit, Failure};
+use crate::hook_file;
+use crate::terminal::{self, Terminal};
+
+/// Serves until it is told to end, or only checks.
+///
+/// # Errors
+/// The file is bad, the store can't be opened, or the address is taken.
+pub(crate) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    let path = &args.config;
+    let parts = Parts::of(hook_file::load(path, terminal)?, path)?;
+    if args.check {
+        terminal::print(format!("{}: valid; {}\n", path.display(), parts.summary()).as_bytes())?;
+        return Ok(Exit::Pass);
+    }
+    logs::begin()?;
+    let runtime = Runtime::new().map_err(|error| Failure::harness(format!("no runtime could be started: {error}")))?;
+    runtime.block_on(run(parts))
+}
+
+/// What a hook is started with.
+struct Parts {
+    config: Config,
+    store: Location,
+    client: Client,
+    upstream: Url,
+    server: ServerConfig,
+    grace: Duration,
+}
+
+/// Where the store is.
+enum Location {
+    Sqlite(PathBuf),
+    Postgres(postgres::Settings),
+}
+
+impl Location {
+    /// Opens it, with the names of the `variants` for readers.
+    async fn open(&self, variants: &[VariantSpec]) -> Result<Store, Failure> {
+        let names = variants.iter().map(|variant| variant.name.as_str());
+        match self {
+            Self::Sqlite(path) => {
+                Sqlite::open(path, names).map(Store::Sqlite).map_err(|error| Failure::bad_input(error.to_string()))
+            }
+            Self::Postgres(settings) => {
+                let opened = Postgres::open(settings, names).await;
+                opened.map(Store::Postgres).map_err(|error| Failure::bad_input(error.to_string()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(formatter, "sqlite {}", path.display()),
+            Self::Postgres(settings) => write!(formatter, "postgres schema {}", settings.schema),
+        }
+    }
+}
+
+impl Parts {
+    fn of(file: HookFile, path: &Path) -> Result<Self, Failure> {
+        let in_file = |what: &str, why: String| Failure::bad_input(format!("{}: {what}: {why}", path.display()));
+        let hook = file.hook_config();
+        let HookFile { lineage, store, clock_error: _, upstream, hardened: _, server } = file;
+        let (client, upstream) = client(&upstream, &hook).map_err(|why| in_file("[upstream]", why))?;
+        let store = match store {
+            StoreChoice::Sqlite { path: named } => Location::Sqlite(path.parent().unwrap_or(Path::new("")).join(named)),
+            StoreChoice::Postgres { url, schema, ca_file } => {
+                let mut settings = postgres::Settings::new(url.reveal());
+                settings.schema = schema;
+                settings.ca_file = ca_file.map(|named| path.parent().unwrap_or(Path::new("")).join(named));
+                // One more than for commits alone, so that reads hold up none.
+                settings.connections += 1;
+                Location::Postgres(settings)
+            }
+        };
+        let mut config = Config::new(lineage, hook);
+        config.known_max = server.known_users_max as usize;
+        if let Some(shown) = shown(&server).map_err(|why| in_file("[server]", why))? {
+            config.shown = shown;
+        }
+        let grace = server.shutdown_grace;
+        let server = server_config(server).map_err(|why| in_file("[server]", why))?;
+        Ok(Self { config, store, client, upstream, server, grace })
+    }
+
+    /// What it is, without secrets.
+    fn summary(&self) -> String {
+        let experiment = self.config.lineage.current();
+        format!(
+            "{} version {} of lineage {}; store {}; quota service {}; listens on {}",
+            experiment.id(),
+            experiment.version(),
+            experiment.framed_lineage(),
+            self.store,
+            self.upstream,
+            self.server.listen
+        )
+    }
+}
+
+fn client(target: &UpstreamTarget, hook: &HookConfig) -> Result<(Client, Url), String> {
+    let url: Url = target.url.parse().map_err(|error| format!("url: {error}"))?;
+    let delivery = &hook.delivery;
+    let (connect, attempt) = (delivery.connect_timeout, delivery.attempt_timeout);
+    let mut config = ClientConfig::new(url.clone(), delivery.upstream.capability, connect, attempt);
+    config.allow_link_local = target.allow_link_local;
+    config.token = match &target.token {
+        Some(token) => Some(Token::new(token.reveal()).map_err(|error| format!("token: {error}"))?),
+        None => None,
+    };
+    let roots = match &target.ca {
+        Some(pem) => Roots::Pem(pem),
+        None if url.scheme() == "https" => Roots::System,
+        None => Roots::None,
+    };
+    let tls = trust(roots).map_err(|error| format!("ca-file: {error}"))?;
+    let client = Client::new(config, tls).map_err(|error| format!("url: {error}"))?;
+    Ok((client, url))
+}
+
+/// How users stand in the log, if the file says so.
+fn shown(server: &ServerSettings) -> Result<Option<Shown>, String> {
+    match (&server.id_key, server.show_ids) {
+        (_, true) => Ok(Some(Shown::Ids)),
+        (Some(key), false) => {
+            let shown = Shown::pseudonyms(key.reveal().as_bytes());
+            shown.map(Some).map_err(|error| format!("id-key-file: {error}"))
+        }
+        (None, false) => Ok(None),
+    }
+}
+
+fn server_config(server: ServerSettings) -> Result<ServerConfig, String> {
+    let token = match &server.token {
+        Some(token) => Some(Bearer::new(token.reveal()).map_err(|error| format!("token-file: {error}"))?),
+        None => None,
+    };
+    let limits = Limits {
+        body_max: server.body_max as usize,
+        header_max: server.header_max as usize,
+        header_timeout: server.header_timeout,
+        request_timeout: server.request_timeout,
+        connections_max: server.connections_max as usize,
+        requests_max: server.requests_max as usize,
+    };
+    Ok(ServerConfig { listen: server.listen, hosts: server.hosts, token, limits })
+}
+
+async fn run(parts: Parts) -> Result<Exit, Failure> {
+    let summary = parts.summary();
+    let Parts { config, store, client, upstream: _, server, grace } = parts;
+    let signals = Signals::listen().map_err(|error| Failure::harness(format!("signals can't be taken: {error}")))?;
+    let store = store.open(config.lineage.current().variants()).await?;
+    let running = Running::start(config, store, client).map_err(|error| Failure::bad_input(error.to_string()))?;
+    let server = match Server::bind(server, running.hook().clone()).await {
+        Ok(server) => server,
+        Err(error) => {
+            running.shut_down(grace).await;
+            return Err(Failure::bad_input(error.to_string()));
+        }
+    };
+    let address = server.address();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, summary, "started");
+    terminal::print(format!("listening on http://{address}\n").as_bytes())?;
+    let hook = running.hook().clone();
+    let mut is_told = true;
+    let end = async {
+        is_told = tokio::select! {
+            () = signals.wait() => true,
+            () = hook.stopping() => false,
+        };
+    };
+    server.serve(end).await;
+    if !is_told {
+        return Err(Failure::harness("the hook has failed, which is a bug in hookproof: the log says where"));
+    }
+    if running.shut_down(grace).await {
+        tracing::info!("ended");
+    } else {
+        tracing::warn!("ended before all was done: what is open is claimed again when its lease has ended");
+    }
+    Ok(Exit::Pass)
+}
+
+/// What ends a server.
+struct Signals([Signal; 2]);
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?]))
+    }
+
+    async fn wait(mut self) {
+        poll_fn(|ctx| {
+            let is_told = self.0.iter_mut().any(|signal| signal.poll_recv(ctx).is_ready());
+            if is_told { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        tracing::info!("told to end");
+    }
+}

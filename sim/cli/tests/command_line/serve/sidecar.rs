@@ -1,0 +1,192 @@
+//! The binary as a sidecar, and a client that sends what it is told to the byte.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use serde_json::Value;
+
+use super::super::folder::Folder;
+
+/// Longer than anything here takes.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub const TOKEN: &str = "a-token-that-nobody-guesses";
+
+/// A folder with `hook.toml` for the quota service at `url`, a secret and a token.
+pub fn folder(url: &str, more: &str) -> Folder {
+    let folder = Folder::with(&[("experiment.secret", "not to be guessed at all\n"), ("hook.token", TOKEN)]);
+    for secret in ["experiment.secret", "hook.token"] {
+        private(&folder, secret);
+    }
+    folder.write("hook.toml", config(url, more));
+    folder
+}
+
+/// Nobody but the owner may read it from here on.
+pub fn private(folder: &Folder, name: &str) {
+    permit(folder, name, 0o600);
+}
+
+pub fn permit(folder: &Folder, name: &str, mode: u32) {
+    fs::set_permissions(folder.path(name), fs::Permissions::from_mode(mode)).expect("the file is ours");
+}
+
+/// A file that a port of its own is enough for.
+pub fn config(url: &str, more: &str) -> String {
+    format!(
+        r#"
+schema = 1
+[experiment]
+id = "quota"
+namespace = "test"
+lineage = "quota"
+secret-file = "experiment.secret"
+[[experiment.variant]]
+name = "control"
+weight = 50
+[[experiment.variant]]
+name = "extra"
+weight = 50
+grant = 25
+[upstream]
+url = "{url}"
+capability = "idempotency-key"
+[server]
+listen = "127.0.0.1:0"
+token-file = "hook.token"
+{more}
+"#
+    )
+}
+
+/// A running sidecar, killed with the value.
+pub struct Sidecar {
+    child: Child,
+    /// Where it listens.
+    pub address: String,
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl Sidecar {
+    /// Starts it in `folder`, and waits until its store is open.
+    pub fn start(folder: &Folder) -> Self {
+        let mut command = folder.command(&["serve", "--config", "hook.toml"]);
+        command.stdout(Stdio::piped()).stderr(fs::File::create(folder.path("log")).expect("the log can be made"));
+        let mut child = command.spawn().expect("the binary starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("stdout is UTF-8");
+        let log = || fs::read_to_string(folder.path("log")).unwrap_or_default();
+        let address = line.trim_end().strip_prefix("listening on http://");
+        let address = address.unwrap_or_else(|| panic!("{line}{}", log())).to_owned();
+        let sidecar = Self { child, address };
+        until(|| (sidecar.get("/readyz").status == 200).then_some(()));
+        sidecar
+    }
+
+    /// Tells it to end, and waits until it has.
+    pub fn end(mut self) -> i32 {
+        self.signal();
+        self.wait()
+    }
+
+    /// Tells it to end.
+    pub fn signal(&self) {
+        let killed = std::process::Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(killed.expect("there is a kill").success());
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> i32 {
+        let status = until(|| self.child.try_wait().expect("it is a child"));
+        status.code().expect("no signal ended it")
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, "", "")
+    }
+
+    /// A GET by an operator.
+    pub fn get_as_operator(&self, path: &str) -> Answer {
+        self.ask("GET", path, &format!("Authorization: Bearer {TOKEN}\r\n"), "")
+    }
+
+    pub fn visit(&self, user: &str) -> Value {
+        let answer = self.post("/v1/visits", &format!("{{\"user_id\":\"{user}\"}}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    pub fn post(&self, path: &str, body: &str) -> Answer {
+        self.ask("POST", path, "Content-Type: application/json\r\n", body)
+    }
+
+    /// A request on a connection of its own, with these headers besides.
+    pub fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let (address, length) = (&self.address, body.len());
+        let host = if headers.starts_with("Host:") { String::new() } else { format!("Host: {address}\r\n") };
+        self.send(&format!(
+            "{method} {path} HTTP/1.1\r\n{host}{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        ))
+    }
+
+    /// Sends this, and reads what comes back until the connection ends.
+    pub fn send(&self, request: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("no time is zero");
+        // A server that refuses early may close before it has read all.
+        let _ = stream.write_all(request.as_bytes());
+        answer(&mut stream)
+    }
+
+    /// A connection to it.
+    pub fn connect(&self) -> TcpStream {
+        TcpStream::connect(&self.address).expect("it listens")
+    }
+}
+
+/// Reads an answer until the connection ends.
+pub fn answer(stream: &mut TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    let text = String::from_utf8(bytes).expect("an answer is UTF-8");
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no whole answer: {text:?}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+}
+
+/// Waits for a state.
+pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let began_at = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began_at.elapsed() < PATIENCE, "it does not come to that");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
