@@ -215,7 +215,8 @@ fn claimed(done: &Done) -> Vec<(ClaimedGrant, User)> {
             | Committed::Foreign
             | Committed::Admitted { .. }
             | Committed::Found { .. }
-            | Committed::Settled { .. },
+            | Committed::Settled { .. }
+            | Committed::Resolved { .. },
         )
         | None => Vec::new(),
     }

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use hookproof_core::experiment::{HashMode, HashSpec};
+use hookproof_core::assignment::HashMode;
+use hookproof_core::experiment::HashSpec;
 use hookproof_sim::scenario::{
     Attached, HookFile, ScenarioError, Secret, StoreChoice, Surroundings, Whereabouts, decode_hook,
 };

@@ -29,7 +29,7 @@ impl Bearer {
     /// The token `text`.
     ///
     /// # Errors
-    /// See [`InvalidBearer`].
+    /// See `InvalidBearer`.
     pub fn new(text: &str) -> Result<Self, InvalidBearer> {
         if text.len() < LENGTH_MIN {
             return Err(InvalidBearer::TooShort);

@@ -19,6 +19,8 @@ pub(super) const CONCENTRATION: f64 = 100.0;
 #[derive(Clone, Debug)]
 pub struct Sequence<'a> {
     arms: &'a Arms,
+    /// By version: the declared share of each arm.
+    shares: Vec<Vec<f64>>,
     counts: Vec<f64>,
     expected: Vec<f64>,
     /// The Bayes factor; infinite once somebody came where nobody can be.
@@ -29,14 +31,15 @@ pub struct Sequence<'a> {
 impl<'a> Sequence<'a> {
     pub(super) fn new(arms: &'a Arms) -> Self {
         let none = vec![0.0; arms.names.len()];
-        Self { arms, counts: none.clone(), expected: none, factor: 1.0, largest: 1.0 }
+        let shares = arms.versions.iter().map(|slots| arms.shares(slots)).collect();
+        Self { arms, shares, counts: none.clone(), expected: none, factor: 1.0, largest: 1.0 }
     }
 
     /// A user was first exposed to this variant of this version.
     pub fn observe(&mut self, version: u8, variant: u8) {
         let Some(slots) = self.arms.versions.get(usize::from(version)) else { return };
         let Some(observed) = slots.get(usize::from(variant)) else { return };
-        let shares = self.arms.shares(slots);
+        let shares = &self.shares[usize::from(version)];
         // By how much an arm has had more than its due so far.
         let tilt = |arm: usize| {
             let prior = CONCENTRATION * shares[arm];
@@ -47,7 +50,7 @@ impl<'a> Sequence<'a> {
         self.factor *= gain;
         self.largest = self.largest.max(self.factor);
         self.counts[observed.arm] += 1.0;
-        for (expected, share) in self.expected.iter_mut().zip(&shares) {
+        for (expected, share) in self.expected.iter_mut().zip(shares) {
             *expected += share;
         }
     }
