@@ -59,6 +59,8 @@ pub struct Outcome {
     pub experiment: Option<Experiment>,
     /// Simulated hook calls (tries), for throughput figures.
     pub hook_calls: u64,
+    /// Those of them that were answered before their deadline.
+    pub calls_answered: u64,
     /// Events processed.
     pub events: u64,
 }

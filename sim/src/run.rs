@@ -142,12 +142,13 @@ fn judge_run(
     let expectations: Vec<Expectation> = expects.iter().map(judged).collect();
     let invariants = oracles.findings();
     let role = role(scenario, setting.hook);
+    let calls_answered = hook_calls.saturating_sub(recorder.stretches[0].errors);
     let outcome = Outcome {
         hook: setting.hook,
         role,
         seed: setting.seed,
         digest: digest.value(),
-        verdict: verdict(role, hook_calls, &expectations, &invariants),
+        verdict: verdict(role, calls_answered, &expectations, &invariants),
         metrics: measured.into_iter().next().unwrap_or_default(),
         unsupported,
         expectations,
@@ -164,6 +165,7 @@ fn judge_run(
         parked: parked(&images),
         experiment: experiment(&recorder),
         hook_calls,
+        calls_answered,
         events,
     };
     (outcome, recordings)
@@ -218,13 +220,13 @@ fn quantiles(stretch: &Stretch) -> Vec<(u32, u64)> {
     QUANTILES_PPM.into_iter().filter_map(|ppm| Some((ppm, quantile(&stretch.latency_us, ppm)?))).collect()
 }
 
-/// Violated before inconclusive before pass; invariants count for a judged hook only. Where nobody visited, nothing is proved.
-fn verdict(role: Role, hook_calls: u64, expectations: &[Expectation], invariants: &[Invariant]) -> Verdict {
+/// Violated before inconclusive before pass; invariants count for a judged hook only. Where nobody was answered, nothing is proved.
+fn verdict(role: Role, calls_answered: u64, expectations: &[Expectation], invariants: &[Invariant]) -> Verdict {
     let is_judged = role == Role::Judged;
     let any = |verdict| expectations.iter().any(|expectation| expectation.verdict == verdict);
     if any(Verdict::Violated) || is_judged && invariants.iter().any(|invariant| invariant.violations > 0) {
         Verdict::Violated
-    } else if hook_calls == 0
+    } else if calls_answered == 0
         || any(Verdict::Inconclusive)
         || is_judged && invariants.iter().any(|invariant| invariant.inconclusive > 0)
     {

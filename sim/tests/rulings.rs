@@ -132,6 +132,14 @@ fn a_run_in_which_nobody_visits_proves_nothing() {
 }
 
 #[test]
+fn a_run_in_which_no_process_is_ever_up_proves_nothing() {
+    let down = "[[fault]]\nkind = \"process.crash\"\nname = \"down\"\nat = \"0s\"\ndowntime = \"200s\"\n";
+    let outcome = outcome(down, HookKind::Hardened);
+    assert!(outcome.hook_calls > 0);
+    assert_eq!((outcome.calls_answered, outcome.verdict), (0, Verdict::Inconclusive));
+}
+
+#[test]
 fn what_is_measured_over_the_whole_run_says_so_in_a_stretch() {
     let expect = "[[expect]]\nmetric = \"upstream.amplification\"\nat-most = 2\nduring = \"storm\"\n";
     let outcome = outcome(expect, HookKind::Hardened);

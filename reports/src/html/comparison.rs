@@ -135,7 +135,9 @@ fn index(comparison: &Comparison, pairs: &[&PairedRun]) -> Markup {
     let equal = (comparison.pairs.len() - pairs.len()) as u64;
     html! {
         h2 #index { "What differs" }
-        @if pairs.is_empty() { p .empty { "Nothing: " (counted(equal, "run")) " compared, and all are equal." } } @else {
+        @if pairs.is_empty() { p .empty {
+            @if equal == 0 { "No run is in both files." } @else { "Nothing: " (counted(equal, "run")) " compared, and all are equal." }
+        } } @else {
             (table("index-c", "Runs that differ, most regressions first", &html! {
                 (head(&["Run", "Verdict", "Changes", "Files", "Events"]))
                 tbody {

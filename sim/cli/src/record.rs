@@ -13,6 +13,9 @@ use crate::stretches;
 /// What is said of a run without a visit: it is inconclusive at best.
 const NOBODY: &str = "nobody visited, so nothing could be judged; raise a rate, the population or the duration";
 
+/// What is said of a run in which visitors met no process that answers.
+const UNANSWERED: &str = "no visit was answered, so nothing could be judged; let instances be up for a part of the run";
+
 /// The record of one run.
 pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
     let hook = outcome.hook.name();
@@ -23,7 +26,7 @@ pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
         seed: outcome.seed,
         digest: format!("{:032x}", outcome.digest),
         verdict: verdict(outcome.verdict),
-        note: if outcome.hook_calls == 0 { NOBODY.to_owned() } else { String::new() },
+        note: note(outcome).to_owned(),
         metrics: outcome.metrics.iter().map(|(metric, value)| (metric.name().to_owned(), number(*value))).collect(),
         unsupported: outcome.unsupported.iter().map(|metric| metric.name().to_owned()).collect(),
         expectations: outcome.expectations.iter().map(|one| expectation(hook, one)).collect(),
@@ -46,6 +49,14 @@ pub(crate) fn run(scenario: &Scenario, outcome: &Outcome) -> reports::Run {
         parked: outcome.parked.iter().map(parked).collect(),
         experiment: outcome.experiment.as_ref().map(experiment),
         repro: reports::repro_command(&format!("{}.toml", scenario.name), hook, outcome.seed),
+    }
+}
+
+fn note(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome { hook_calls: 0, .. } => NOBODY,
+        Outcome { calls_answered: 0, .. } => UNANSWERED,
+        Outcome { .. } => "",
     }
 }
 

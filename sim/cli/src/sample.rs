@@ -47,6 +47,7 @@ pub(crate) fn outcome(hook: HookKind, seed: u64, users: f64) -> Outcome {
         parked: Vec::new(),
         experiment: None,
         hook_calls: 1,
+        calls_answered: 1,
         events: 0,
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Instance {
     pub down_until: Instant,
     /// The faults that pause it, each with the end of its pause.
     pauses: Vec<(usize, Instant)>,
+    /// When the first of them began.
+    paused_at: Instant,
     /// What reaches it during a pause.
     held: VecDeque<Input>,
     /// What it was about to do when a pause began.
@@ -85,6 +87,7 @@ impl Instance {
             starts: 0,
             down_until: Instant::ORIGIN,
             pauses: Vec::new(),
+            paused_at: Instant::ORIGIN,
             held: VecDeque::new(),
             withheld: VecDeque::new(),
             timers: Vec::new(),
@@ -221,8 +224,11 @@ impl World<'_> {
         // its guards see first.
         let at_a_request = matches!(self.faults.fault(fault).kind, FaultKind::ProcessPause { when: Some(_) });
         let withholds = at_a_request || !place.withheld.is_empty();
+        if place.pauses.is_empty() {
+            place.paused_at = now;
+        }
         place.pauses.push((fault, until));
-        if withholds && until.since(now) + delivery.attempt_timeout >= delivery.lease {
+        if withholds && until.since(place.paused_at) + delivery.attempt_timeout >= delivery.lease {
             self.overtaken(until);
         }
     }
