@@ -49,6 +49,12 @@ impl Place {
         Postgres::open(&self.settings, ["control", "extra"]).await.unwrap()
     }
 
+    /// Whether the whole log is on the disk.
+    async fn is_flushed(&self) -> bool {
+        let flushed = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()";
+        self.by_hand.query_one(flushed, &[]).await.unwrap().get(0)
+    }
+
     async fn count(&self, what: &str) -> i64 {
         self.by_hand.query_one(&format!("SELECT count(*) FROM {what}"), &[]).await.unwrap().get(0)
     }
@@ -206,6 +212,27 @@ fn is_true(reply: &Reply, rows: i64, killed: &Cell<u64>) {
         }
         Reply::Unknown => killed.set(killed.get() + 1),
     }
+}
+
+/// The test's own server flushes its log only when asked to.
+#[tokio::test]
+async fn what_is_acknowledged_is_on_the_disk() {
+    const ROUNDS: u64 = 10;
+    let Some(place) = Place::find("flushed").await else { return };
+    let process = place.process().await;
+    let mut flushed = [0; 3];
+    for round in 0..ROUNDS {
+        let done = commit(&process, admission(round * 4..(round + 1) * 4, 1)).await;
+        assert_eq!(admitted(&done).len(), 4);
+        flushed[0] += u32::from(place.is_flushed().await);
+        let grants = claimed(&commit(&process, claim(round, 4, 4)).await);
+        assert_eq!(grants.len(), 4);
+        flushed[1] += u32::from(place.is_flushed().await);
+        results(&commit(&process, delivery(&grants)).await);
+        flushed[2] += u32::from(place.is_flushed().await);
+    }
+    // Now and then the server adds something of its own.
+    assert!(flushed.iter().all(|count| *count > 7), "{flushed:?} of {ROUNDS} admissions, claims and settlements");
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ pub(super) struct Statements {
     pub(super) insert_versions: Statement,
     pub(super) begin_outlived: Statement,
     pub(super) end_outlived: Statement,
-    /// A transaction that leaves a mark in the log and nothing else: when it is on the disk, all before it are.
+    /// A transaction that leaves a record in the log and nothing else: when it is on the disk, all before it are.
     pub(super) flush: Statement,
 }
 
@@ -60,7 +60,7 @@ impl Statements {
             client.prepare("INSERT INTO versions SELECT unnest($1::bytea[])"),
             client.prepare(BEGIN_OUTLIVED),
             client.prepare("UPDATE users SET outlived_until = NULL WHERE user_id = $1"),
-            client.prepare("SELECT txid_current()"),
+            client.prepare(FLUSH),
         )?;
         Ok(Self {
             hold_epoch,
@@ -147,6 +147,10 @@ const UPDATE_HEAD: &str = "
 UPDATE store
 SET clock = $1, lineage = $2, fleet_limit = $3, max_in_flight = $4, effects_per_minute = $5, paused_until = $6,
     minute_start = $7, claimed_in_minute = $8";
+
+/// The commit of a transaction waits for the disk only if the transaction has written to the log: taking a number (`txid_current`) is not enough. Who
+/// decodes the log for replication sees the message only if asked to.
+const FLUSH: &str = "SELECT pg_logical_emit_message(true, 'hookproof', '')";
 
 const BEGIN_OUTLIVED: &str = "
 UPDATE users SET outlived_until = $2, fence_epoch = $3, fence_claim = $4, fence_nonce = $5 WHERE user_id = $1";
