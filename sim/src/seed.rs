@@ -230,6 +230,10 @@ mod tests {
         let mut values: Vec<_> =
             (0..100_000).map(|n| latency(distribution, || draws.draw(Concern::Store, 0, n))).collect();
         values.sort_unstable();
+        for bound in [1, 2, 8].map(Duration::from_millis) {
+            let beyond = values.iter().filter(|value| **value > bound).count() as f64 / 100_000.0;
+            assert!((distribution.share_beyond(bound) - beyond).abs() < 0.005, "{bound:?} {beyond}");
+        }
         let (p50, p99) = (values[50_000].as_secs_f64() * 1e3, values[99_000].as_secs_f64() * 1e3);
         assert!((p50 - 1.0).abs() < 0.03 && (p99 - 8.0).abs() < 0.6, "{p50} {p99}");
     }

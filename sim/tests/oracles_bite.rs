@@ -242,6 +242,33 @@ fn goodput_is_not_late_where_nobody_is_newly_entitled() {
     assert_eq!((invariant(&busy, Rule::Load3).checked, invariant(&busy, Rule::Load3).violations), (1, 0));
 }
 
+/// One request in 150 takes longer than the client waits, with no trigger near. Half a minute has 15 new entitlements, so one such request is more
+/// than the 5 % that goodput may lack.
+#[test]
+fn goodput_is_not_late_for_a_request_that_is_slow_by_itself() {
+    let service = "[upstream]\nservice-time = { mean = \"50ms\", distribution = \"exponential\" }\n";
+    let busy = DESERTED
+        .replace("rate = \"0.2/s\"", "rate = \"0.5/s\"")
+        .replace("at = \"225s\"\nfor = \"10s\"", "at = \"15s\"\nfor = \"220s\"")
+        .replace("for = \"14s\"", "for = \"4s\"");
+    let hurried = busy.replace(
+        "[hardened]\n",
+        "[hardened]\nmax-in-flight = 16\nattempt-timeout = \"250ms\"\nconnect-timeout = \"250ms\"\n",
+    );
+    let scenario =
+        decode("slow", "slow.toml", format!("{hurried}{service}").as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    let mut late = 0;
+    for seed in 1..=300 {
+        let outcome = run(&scenario, HookKind::Hardened, seed, &mut |_| {});
+        let recovery = invariant(&outcome, Rule::Load3);
+        assert_eq!((recovery.checked, recovery.violations), (1, 0), "seed {seed}: {:?}", recovery.first);
+        late += u32::from(
+            matches!(outcome.metrics[&Metric::UpstreamRecoverySeconds], Value::Number(after) if after > 25.0),
+        );
+    }
+    assert!(late > 0, "in no seed was there one at the wrong moment");
+}
+
 /// One instance's wall clock is an hour behind. The store's is not, so what rests on it is judged.
 #[test]
 fn a_clock_fault_that_names_no_target_leaves_the_stores_clock_to_be_relied_on() {

@@ -78,15 +78,31 @@ impl Upstream {
     }
 }
 
+/// The standard deviation of the logarithm; the divisor is the 99th percentile of the standard normal.
+fn lognormal_sigma(p50: Duration, p99: Duration) -> f64 {
+    libm::log(p99.as_secs_f64() / p50.as_secs_f64()) / 2.326_347_874_040_841
+}
+
 impl Latency {
     /// The distribution's mean.
     pub fn mean_seconds(self) -> f64 {
         match self {
             Self::Constant(duration) | Self::Exponential { mean: duration } => duration.as_secs_f64(),
             Self::Lognormal { p50, p99 } => {
-                // The 99th percentile of the standard normal.
-                let sigma = libm::log(p99.as_secs_f64() / p50.as_secs_f64()) / 2.326_347_874_040_841;
+                let sigma = lognormal_sigma(p50, p99);
                 p50.as_secs_f64() * libm::exp(sigma * sigma / 2.0)
+            }
+        }
+    }
+
+    /// The share of its draws that are longer than `bound`.
+    pub fn share_beyond(self, bound: Duration) -> f64 {
+        match self {
+            Self::Constant(duration) => f64::from(duration > bound),
+            Self::Exponential { mean } => libm::exp(-bound.as_secs_f64() / mean.as_secs_f64()),
+            Self::Lognormal { p50, p99 } => {
+                let beyond = libm::log(bound.as_secs_f64() / p50.as_secs_f64());
+                libm::erfc(beyond / lognormal_sigma(p50, p99) / std::f64::consts::SQRT_2) / 2.0
             }
         }
     }

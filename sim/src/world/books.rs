@@ -26,6 +26,10 @@ const ROWS_PER_ATTEMPT: u64 = 4;
 const ORPHAN_GRACE: Duration = Duration::from_secs(5);
 /// The store's part of an attempt, generously: a claim and a settlement.
 const STORE_PART: Duration = Duration::from_millis(100);
+/// Of requests that nothing hinders, the share that the service may outlast the client with: with more, goodput is low without a trigger.
+const SLOW_SHARE_MAX: f64 = 0.01;
+/// So many such requests, as expected, are none.
+const SLOW_MAX: f64 = 1e-6;
 
 impl World<'_> {
     /// What can be judged only when the run is over.
@@ -82,8 +86,16 @@ impl World<'_> {
         let spare = self.capacity.min(cap) - rate;
         let could_keep_up =
             spare > 0.2 * rate && !self.recorder.has(Reached::HardLimitRefusals) && !self.parks_for_good();
-        let stated = self.stated_recovery(spare);
-        if !could_keep_up || !self.judging.store_clock_is_honest || stated.as_secs() + RECOVERY_WINDOW as u64 >= seconds
+        let slow = self.share_too_slow();
+        let mut stated = self.stated_recovery(spare);
+        if slow * rate * stated.as_secs_f64() > SLOW_MAX {
+            // One of them fails each window that it is in, where there are few others.
+            stated = stated.saturating_add(Duration::from_secs(RECOVERY_WINDOW as u64));
+        }
+        if !could_keep_up
+            || slow > SLOW_SHARE_MAX
+            || !self.judging.store_clock_is_honest
+            || stated.as_secs() + RECOVERY_WINDOW as u64 >= seconds
         {
             return;
         }
@@ -103,6 +115,12 @@ impl World<'_> {
             };
             format!("goodput was back {after}; {} s are stated", stated.as_secs())
         });
+    }
+
+    /// The share of requests that the service works on for longer than the client waits, though nothing hinders it.
+    fn share_too_slow(&self) -> f64 {
+        let waited = self.judging.delivery.attempt_timeout.saturating_sub(2 * ONE_WAY);
+        self.scenario.upstream.service_time.share_beyond(waited)
     }
 
     /// Whether everything parks since the store has lost commits, for want of a service that knows what was applied.
