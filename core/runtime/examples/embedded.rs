@@ -3,9 +3,10 @@
 //!     cargo run -p hookproof-runtime --example embedded -- hook.db http://127.0.0.1:8080
 //!
 //! The quota service at that URL gets one `POST /increase_quota` for each treated user, whatever happens to this process: end it as you like,
-//! start it again with the same file, and it goes on. At the end of its input it drains and stops.
+//! start it again with the same file, and it goes on. At the end of its input it drains and stops. Instead of a file it takes a connection string of
+//! PostgreSQL's; then any number of instances can run at once.
 //!
-//! `tests/crash.rs` kills it at every point at which that could matter. For that its leases are short: a grant whose sender was killed is taken over
+//! `tests/crash` kills it at every point at which that could matter. For that its leases are short: a grant whose sender was killed is taken over
 //! within a second.
 
 use std::collections::BTreeSet;
@@ -26,6 +27,7 @@ use hookproof_core::upstream::{Capability, Upstream};
 use hookproof_runtime::client::{Client, ClientConfig};
 use hookproof_runtime::hook::{Config, Running};
 use hookproof_runtime::store::Store;
+use hookproof_runtime::store::postgres::{Postgres, Settings};
 use hookproof_runtime::store::sqlite::Sqlite;
 use rustls::RootCertStore;
 
@@ -34,14 +36,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (path, url, without) = match arguments.as_slice() {
-        [path, url] => (path, url, None),
-        [path, url, without] => (path, url, Protection::from_name(without)),
-        _ => return Err("usage: embedded STORE.db http://QUOTA-SERVICE [PROTECTION-TO-GO-WITHOUT]".into()),
-    };
-    let protections = without.map_or(Protections::ALL, |without| Protections::ALL.without(without));
-    let running = start(Path::new(path), url, protections)?;
+    let running = start(Arguments::parse(&std::env::args().skip(1).collect::<Vec<_>>())?).await?;
     let names: Vec<_> = variants(running.hook().lineage());
     // Lines are read on a thread of their own, so that the hook goes on while nobody types.
     let (lines, mut typed) = tokio::sync::mpsc::channel(1);
@@ -63,10 +58,38 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn start(path: &Path, url: &str, protections: Protections) -> Result<Running, Box<dyn Error>> {
+const USAGE: &str = "usage: embedded STORE.db|CONNECTION http://QUOTA-SERVICE [without=PROTECTION] [key-ttl-ms=N]";
+
+struct Arguments<'a> {
+    store: &'a str,
+    url: &'a str,
+    protections: Protections,
+    /// For how long the quota service remembers a key.
+    key_ttl: Duration,
+}
+
+impl<'a> Arguments<'a> {
+    fn parse(arguments: &'a [String]) -> Result<Self, Box<dyn Error>> {
+        let [store, url, rest @ ..] = arguments else { return Err(USAGE.into()) };
+        let mut parsed = Self { store, url, protections: Protections::ALL, key_ttl: Duration::from_secs(24 * 3600) };
+        for argument in rest {
+            match argument.split_once('=') {
+                Some(("without", name)) => {
+                    parsed.protections = parsed.protections.without(Protection::from_name(name).ok_or(USAGE)?);
+                }
+                Some(("key-ttl-ms", number)) => parsed.key_ttl = Duration::from_millis(number.parse()?),
+                Some(_) | None => return Err(USAGE.into()),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+async fn start(arguments: Arguments<'_>) -> Result<Running, Box<dyn Error>> {
+    let Arguments { store, url, protections, key_ttl } = arguments;
     // What the quota service offers, and for how long it may sit on a request.
-    let capability = Capability::IdempotencyKey { ttl: Duration::from_secs(24 * 3600) };
-    let upstream = Upstream { capability, request_lifetime: Duration::from_secs(60) };
+    let capability = Capability::IdempotencyKey { ttl: key_ttl };
+    let upstream = Upstream { capability, request_lifetime: Duration::from_secs(60).min(key_ttl / 4) };
     let mut delivery = DeliveryConfig::new(upstream, Duration::from_millis(10));
     delivery.protections = protections;
     delivery.attempt_timeout = Duration::from_millis(300);
@@ -79,7 +102,13 @@ fn start(path: &Path, url: &str, protections: Protections) -> Result<Running, Bo
     let client = Client::new(client, Arc::new(tls))?;
 
     let lineage = lineage()?;
-    let store = Store::Sqlite(Sqlite::open(path, variants(&lineage).iter().map(String::as_str))?);
+    let names = variants(&lineage);
+    let names = names.iter().map(String::as_str);
+    let store = if store.contains('=') || store.starts_with("postgres") {
+        Store::Postgres(Postgres::open(&Settings::new(store), names).await?)
+    } else {
+        Store::Sqlite(Sqlite::open(Path::new(store), names)?)
+    };
     let config = Config::new(lineage, HookConfig { delivery, committer: CommitterConfig::default() });
     Ok(Running::start(config, store, client)?)
 }

@@ -114,3 +114,29 @@ impl Loaded {
         (reply, changes)
     }
 }
+
+/// Where a test may do harm to the process in a commit.
+pub(super) struct Places {
+    /// Nothing has happened.
+    pub(super) begin: &'static str,
+    /// All is written, and nothing is durable.
+    pub(super) written: &'static str,
+    /// All is durable, and nobody knows.
+    pub(super) durable: &'static str,
+}
+
+impl Places {
+    /// By the command that matters most.
+    pub(super) fn of(commands: &[Command]) -> Self {
+        let has = |is: fn(&Command) -> bool| commands.iter().any(is);
+        if has(|command| matches!(command, Command::Settle(_))) {
+            Self { begin: "settle.begin", written: "settle.written", durable: "settle.durable" }
+        } else if has(|command| matches!(command, Command::Claim(_))) {
+            Self { begin: "claim.begin", written: "claim.written", durable: "claim.durable" }
+        } else if has(|command| matches!(command, Command::Admit(_))) {
+            Self { begin: "admit.begin", written: "admit.written", durable: "admit.durable" }
+        } else {
+            Self { begin: "other.begin", written: "other.written", durable: "other.durable" }
+        }
+    }
+}

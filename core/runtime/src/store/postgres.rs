@@ -50,8 +50,11 @@ use tokio_postgres::error::SqlState;
 use self::address::Address;
 use self::rows::{Clock, Hold};
 use self::session::{Checkout, Connector, Session, connect};
+use self::statements::Statements;
 use super::columns::open;
+use super::commit::Places;
 use super::{Done, User, Work};
+use crate::failpoint;
 
 /// Each brings the schema one version further.
 const MIGRATIONS: &[&str] = &[include_str!("postgres/schema.sql")];
@@ -288,7 +291,8 @@ impl Postgres {
         progress: &mut Progress,
     ) -> Result<Done, Failure> {
         let Session { client, statements, .. } = session;
-        let hold = Hold::of(&work.commands);
+        let (hold, places) = (Hold::of(&work.commands), Places::of(&work.commands));
+        failpoint::at(places.begin);
         let clock = Clock { floor: WallTime::from_unix_nanos(self.told.load(Ordering::Relaxed)), fixed: clock };
         let (loaded, now) = rows::load(client, statements, hold, clock, work).await?;
         let (reply, changes) = loaded.execute(now, work.commands.clone());
@@ -296,16 +300,17 @@ impl Postgres {
             client.batch_execute("ROLLBACK").await?;
             if hold == Hold::Fleet {
                 // It has read what may not be on the disk yet.
-                client.query_one(&statements.flush, &[]).await?;
+                flush(client, statements).await?;
             }
         } else if rows::is_certain(&loaded, &changes) {
+            failpoint::at(places.written);
             *progress = Progress::Sent;
             let (early, saved, committed, flushed) = join!(
                 biased;
                 client.batch_execute("SET LOCAL synchronous_commit TO off"),
                 rows::save(client, statements, hold, &loaded, now, &changes),
                 client.batch_execute("COMMIT"),
-                client.query_one(&statements.flush, &[]),
+                flush(client, statements),
             );
             if let Err(Failure::Postgres(error)) = &saved
                 && error.as_db_error().is_some()
@@ -316,10 +321,13 @@ impl Postgres {
             saved?;
             early.and(committed)?;
             flushed?;
+            failpoint::at(places.durable);
         } else {
             rows::save(client, statements, hold, &loaded, now, &changes).await?;
+            failpoint::at(places.written);
             *progress = Progress::Sent;
             client.batch_execute("COMMIT").await?;
+            failpoint::at(places.durable);
         }
         self.told.fetch_max(now.as_unix_nanos(), Ordering::Relaxed);
         let epoch = loaded.head.epoch;
@@ -330,6 +338,14 @@ impl Postgres {
         }
         Ok(Done { reply, users, epoch })
     }
+}
+
+/// Waits until everything committed before is on the disk: a transaction of its own, which this one waits for, is later in the log.
+async fn flush(client: &Client, statements: &Statements) -> Result<(), tokio_postgres::Error> {
+    if !failpoint::skips("flush") {
+        client.query_one(&statements.flush, &[]).await?;
+    }
+    Ok(())
 }
 
 fn failure(error: PoolError<Failure>) -> Failure {

@@ -19,14 +19,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hookproof_core::identity::GrantId;
-use hookproof_core::store::{Command, Epoch, Reply};
+use hookproof_core::store::{Epoch, Reply};
 use hookproof_core::time::WallTime;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
 use self::file::Guard;
-use super::commit::open_grants_needed;
+use super::commit::{Places, open_grants_needed};
 use super::{Backlog, Done, ReadError, Stored, Work, system_time};
 use crate::failpoint;
 
@@ -114,6 +114,7 @@ impl Database {
     /// # Errors
     /// See [`OpenError`]; nothing was changed then.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
+        failpoint::before_open();
         let guard = Guard::new(path)?;
         let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
         let flags =
@@ -186,32 +187,6 @@ impl Database {
         }
         let (reply, epoch) = (reply, loaded.head.epoch);
         Ok(Done { reply, users, epoch })
-    }
-}
-
-/// Where a process may die in a commit.
-struct Places {
-    /// Nothing has happened.
-    begin: &'static str,
-    /// All is written, and nothing is durable.
-    written: &'static str,
-    /// All is durable, and nobody knows.
-    durable: &'static str,
-}
-
-impl Places {
-    /// By the command that matters most.
-    fn of(commands: &[Command]) -> Self {
-        let has = |is: fn(&Command) -> bool| commands.iter().any(is);
-        if has(|command| matches!(command, Command::Settle(_))) {
-            Self { begin: "settle.begin", written: "settle.written", durable: "settle.durable" }
-        } else if has(|command| matches!(command, Command::Claim(_))) {
-            Self { begin: "claim.begin", written: "claim.written", durable: "claim.durable" }
-        } else if has(|command| matches!(command, Command::Admit(_))) {
-            Self { begin: "admit.begin", written: "admit.written", durable: "admit.durable" }
-        } else {
-            Self { begin: "other.begin", written: "other.written", durable: "other.durable" }
-        }
     }
 }
 

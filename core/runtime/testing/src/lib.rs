@@ -1,3 +1,4 @@
 //! What tests and benchmarks of the runtime need around them.
 
+pub mod crash;
 pub mod postgres;

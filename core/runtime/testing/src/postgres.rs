@@ -4,11 +4,12 @@
 //! programs, as another user where this one is root, in a temporary folder. A shell watches over it that reads from a pipe
 //! of ours: the pipe ends when this process does, in whatever way, and then the server is stopped and its folder removed.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::{env, fs};
 
 /// Names a server that is there.
@@ -18,21 +19,28 @@ const REQUIRE_VARIABLE: &str = "HOOKPROOF_REQUIRE_POSTGRES";
 /// Who may run a server where we are root and it refuses to: the first of them that there is, with its group.
 const USERS: [(&str, &str); 2] = [("postgres", "postgres"), ("nobody", "nogroup")];
 
-/// Starts a server, says when it is ready, and stops it when its input ends. `$1`: the programs' folder; `$2`: the server's, which is ours;
-/// `$3`: its port; then its settings.
+/// Starts a server, says when it is ready, and stops it when its input ends. At each line of its input the server crashes and is started again.
+/// `$1`: the programs' folder; `$2`: the server's, which is ours; `$3`: its port; then its settings.
 const WATCH: &str = r#"
 bin=$1; folder=$2; port=$3; shift 3
 cd "$folder" || exit 1
 "$bin/initdb" -D data -U hookproof --auth=trust --no-sync -E UTF8 --locale=C >log 2>&1 || { cat log >&2; exit 1; }
-"$bin/postgres" -D data -k "$folder" -p "$port" -c listen_addresses=127.0.0.1 "$@" </dev/null >>log 2>&1 &
-server=$!
+start() {
+  "$bin/postgres" -D data -k "$folder" -p "$port" -c listen_addresses=127.0.0.1 "$@" </dev/null >>log 2>&1 &
+  server=$!
+  until "$bin/pg_isready" -q -h "$folder" -p "$port"; do
+    kill -0 $server 2>/dev/null || { cat log >&2; exit 1; }
+    sleep 0.05
+  done
+  echo ready
+}
 trap 'kill -QUIT $server 2>/dev/null; wait $server; rm -rf "$folder"' EXIT
-until "$bin/pg_isready" -q -h "$folder" -p "$port"; do
-  kill -0 $server 2>/dev/null || { cat log >&2; exit 1; }
-  sleep 0.05
+start "$@"
+while read -r _; do
+  kill -QUIT $server
+  wait $server
+  start "$@"
 done
-echo ready
-read -r _
 "#;
 
 /// Whether commits reach the disk.
@@ -48,8 +56,25 @@ pub enum Durability {
 #[derive(Debug)]
 pub struct Server {
     connection: String,
-    /// Its input's end is what stops the server.
-    _watch: Option<Child>,
+    /// Of a throw-away one.
+    watch: Option<Mutex<Watch>>,
+}
+
+/// The shell that watches over a server.
+#[derive(Debug)]
+struct Watch {
+    /// Its end is what stops the server.
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Watch {
+    /// Waits until the server is ready, or is not going to be.
+    fn is_ready(&mut self) -> io::Result<bool> {
+        let mut said = String::new();
+        self.output.read_line(&mut said)?;
+        Ok(said == "ready\n")
+    }
 }
 
 impl Server {
@@ -59,8 +84,16 @@ impl Server {
     /// If there is none and `HOOKPROOF_REQUIRE_POSTGRES` is set.
     pub fn find(what: &str, durability: Durability) -> Option<Self> {
         if let Ok(connection) = env::var(SERVER_VARIABLE) {
-            return Some(Self { connection, _watch: None });
+            return Some(Self { connection, watch: None });
         }
+        Self::own(what, durability)
+    }
+
+    /// A throw-away server, whatever else there is: one that may crash. Without the programs, says on stderr that `what` is skipped.
+    ///
+    /// # Panics
+    /// If there are none and `HOOKPROOF_REQUIRE_POSTGRES` is set.
+    pub fn own(what: &str, durability: Durability) -> Option<Self> {
         match Self::start(durability) {
             Ok(server) => Some(server),
             Err(error) => {
@@ -84,19 +117,29 @@ impl Server {
         for setting in settings(durability) {
             shell.args(["-c", setting]);
         }
-        let mut watch = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        let mut said = String::new();
-        if let Some(stdout) = watch.stdout.take() {
-            BufReader::new(stdout).read_line(&mut said)?;
-        }
-        if said != "ready\n" {
-            let output = watch.wait_with_output()?;
+        let mut process = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let pipes = process.stdin.take().zip(process.stdout.take());
+        let (input, output) = pipes.ok_or_else(|| io::Error::other("the pipes are not there"))?;
+        let mut watch = Watch { input, output: BufReader::new(output) };
+        if !watch.is_ready()? {
+            let output = process.wait_with_output()?;
             return Err(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
         }
         let connection = format!("host={} port={port} user=hookproof dbname=postgres", folder.path().display());
         // From here on it is the shell's to remove.
         let _ = folder.keep();
-        Ok(Self { connection, _watch: Some(watch) })
+        Ok(Self { connection, watch: Some(Mutex::new(watch)) })
+    }
+
+    /// Lets a throw-away server crash (`pg_ctl stop -m immediate`: what it has not written to its log is lost), and starts it again.
+    ///
+    /// # Panics
+    /// If it is not ours, or does not come up again.
+    pub fn crash(&self) {
+        let watch = self.watch.as_ref().expect("it is a throw-away server");
+        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.input.write_all(b"crash\n").expect("the shell reads");
+        assert!(watch.is_ready().expect("the shell writes"), "the server does not come up again");
     }
 
     /// How to connect to it, as a role that may make schemas.

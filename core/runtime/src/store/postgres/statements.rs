@@ -114,6 +114,11 @@ fn due(state: &str) -> String {
     )
 }
 
+/// Writes to the log and commits, which waits until the disk has the log up to there. A transaction that only has a number would not: the server takes
+/// one that has written nothing for one whose loss does not matter, and acknowledges it at once. Who decodes the
+/// log for replication sees the message only if asked to.
+const FLUSH: &str = "SELECT pg_logical_emit_message(true, 'hookproof', ''::text)";
+
 const INSERT: &str = "
 INSERT INTO users (user_id, correlation, variant, generation, exposed_at, changed_at, grant_id, units, state, due_at, first_sent_at,
                    sent_until, fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen)
@@ -147,10 +152,6 @@ const UPDATE_HEAD: &str = "
 UPDATE store
 SET clock = $1, lineage = $2, fleet_limit = $3, max_in_flight = $4, effects_per_minute = $5, paused_until = $6,
     minute_start = $7, claimed_in_minute = $8";
-
-/// The commit of a transaction waits for the disk only if the transaction has written to the log: taking a number (`txid_current`) is not enough. Who
-/// decodes the log for replication sees the message only if asked to.
-const FLUSH: &str = "SELECT pg_logical_emit_message(true, 'hookproof', '')";
 
 const BEGIN_OUTLIVED: &str = "
 UPDATE users SET outlived_until = $2, fence_epoch = $3, fence_claim = $4, fence_nonce = $5 WHERE user_id = $1";

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use super::OpenError;
 
@@ -12,6 +14,11 @@ const MODE: u32 = 0o600;
 /// Others may write, which lets them replace what is in a folder (unless it is sticky, as `/tmp` is: then they may still
 /// put links there first).
 const OTHERS_WRITE: u32 = 0o002;
+
+/// How often the lock is looked at, half a second in all. Whoever has just closed the store and starts a program meanwhile has the lock a little longer,
+/// since the program holds what was open until it is executed.
+const LOOKS_MAX: u32 = 50;
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Holds the store's lock until it is dropped, or the process ends in whatever way.
 pub(super) struct Guard {
@@ -34,10 +41,15 @@ impl Guard {
             }
         }
         let lock = private(&lock_path).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        let mut looks = 1;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if looks < LOOKS_MAX => thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.to_owned())),
+                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            }
+            looks += 1;
         }
         private(path).map_err(failed)?;
         Ok(Self { _lock: lock })

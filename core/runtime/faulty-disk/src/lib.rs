@@ -1,0 +1,26 @@
+//! A disk that fails when a test says so: between SQLite and the files, in the process that is tested.
+//!
+//! Owns a copy of SQLite's own file interface (VFS) in which writing, syncing and truncating go through here first, and is the only code of the
+//! workspace that is `unsafe`. Everything but the failure is done by the original: locks, shared memory, reading. Knows nothing of what is
+//! stored. `HOOKPROOF_DISK` says what fails:
+//!
+//! * `OPERATION:HOW:N:COUNT` (`write`, `sync` or `truncate`; [`How`]): the N-th operation of its kind and the COUNT - 1 after it;
+//!   with `:die` at the end, the process is killed at the first operation of any kind after them, as `kill -9` does;
+//! * `full-while:PATH`: files cannot grow for as long as there is a file PATH.
+//!
+//! A failure that was met is told on stderr, beginning with [`MET`].
+
+mod fault;
+mod vfs;
+
+pub use self::fault::{How, MET};
+
+/// Puts the disk of `HOOKPROOF_DISK` below every file that SQLite opens from here on, once; without that variable nothing happens.
+///
+/// # Panics
+/// If the variable does not say what can fail.
+pub fn install() {
+    if fault::is_asked_for() {
+        vfs::install();
+    }
+}

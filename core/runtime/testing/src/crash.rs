@@ -1,0 +1,21 @@
+//! Hooks as child processes that are harmed, and a judge who looks from outside: at a quota service's ledger, and at what users were told.
+//!
+//! Owns the quota service ([`Service`]), the children ([`Program`], [`Harm`]) and what is held against them ([`World`]). Knows nothing of how a
+//! hook works, nor of what is in its store. What is judged:
+//!
+//! * `GRANT-1`: nobody was granted twice. `GRANT-2`: nobody who is not treated was granted, nor anybody without a record at the time.
+//! * `GRANT-3`: every treated user ends with a grant, and the hook knows it. `GRANT-4`: nothing is asked for after its key's window.
+//! * `GRANT-5`: a receipt that somebody was told of is never taken back. `AUDIT-1`: no receipt without an effect, and no record that
+//!   somebody was told of is lost.
+//! * `ASSIGN-1`: nobody who was shown a variant with a record behind it is shown another one.
+//!
+//! Findings are gathered, not asserted: a judge that never finds anything must be shown something to find.
+#![expect(clippy::disallowed_methods, reason = "a test's patience is not the hook's business")]
+
+mod child;
+mod service;
+mod world;
+
+pub use self::child::{Child, End, Harm, Keeper, Program, Told, Wire};
+pub use self::service::{Ambiguity, Ledger, Service};
+pub use self::world::{PLACES, Settled, TREATMENT, World, side_by_side};

@@ -1,0 +1,266 @@
+//! A hook in a process of its own.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+/// How one talks to a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// A user id a line on its input; `USER\tVARIANT\tBASIS\tGRANT` on its output.
+    Lines,
+    /// The sidecar's HTTP, on the address that it says first.
+    Http,
+}
+
+/// A hook that can be started.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The executable.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// How one talks to it.
+    pub wire: Wire,
+}
+
+/// What befalls a child, if anything does.
+#[derive(Clone, Debug, Default)]
+pub struct Harm(Vec<(&'static str, String)>);
+
+impl Harm {
+    /// Nothing.
+    pub const NONE: Self = Self(Vec::new());
+
+    /// It is killed when it comes to `place` for the `come`-th time.
+    pub fn kill_at(place: &str, come: u64) -> Self {
+        Self(vec![("HOOKPROOF_KILL_AT", format!("{place}:{come}"))])
+    }
+
+    /// It is stopped when it comes to `place` for the `come`-th time, until [`Keeper::go_on`].
+    pub fn stop_at(place: &str, come: u64) -> Self {
+        Self(vec![("HOOKPROOF_STOP_AT", format!("{place}:{come}"))])
+    }
+
+    /// Its disk fails, as `hookproof-faulty-disk` reads it.
+    pub fn disk(fault: impl Into<String>) -> Self {
+        Self(vec![("HOOKPROOF_DISK", fault.into())])
+    }
+
+    /// It leaves out the step `name`, besides.
+    #[must_use]
+    pub fn and_skip(mut self, name: &str) -> Self {
+        self.0.push(("HOOKPROOF_SKIP", name.to_owned()));
+        self
+    }
+}
+
+/// What a user was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The variant's name.
+    pub variant: String,
+    /// What the answer rests on.
+    pub basis: String,
+    /// The grant's state, or `none`.
+    pub grant: String,
+}
+
+impl Told {
+    /// Whether there is a record behind it.
+    pub fn is_recorded(&self) -> bool {
+        self.basis != "provisional"
+    }
+
+    /// Whether there is a record, and nothing is to come.
+    pub fn is_settled(&self) -> bool {
+        self.is_recorded() && !["pending", "claimed"].contains(&self.grant.as_str())
+    }
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// As it should.
+    Ended,
+    /// By SIGKILL.
+    Killed,
+    /// In any other way.
+    Failed,
+}
+
+/// A running hook. Dropped, it is killed.
+pub struct Child {
+    process: std::process::Child,
+    log: PathBuf,
+    talk: Talk,
+}
+
+enum Talk {
+    Lines {
+        input: Option<ChildStdin>,
+        output: BufReader<ChildStdout>,
+    },
+    /// Without an address it died before it listened.
+    Http {
+        address: Option<String>,
+    },
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed any more.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Child {
+    /// Starts `program` under `harm`; what it says on stderr goes to the file `log`.
+    ///
+    /// # Panics
+    /// If there is no such program.
+    pub fn start(program: &Program, harm: &Harm, log: &Path) -> Self {
+        let mut command = Command::new(&program.path);
+        command.args(&program.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stderr(File::create(log).expect("the log is ours"));
+        for variable in ["HOOKPROOF_KILL_AT", "HOOKPROOF_STOP_AT", "HOOKPROOF_DISK", "HOOKPROOF_SKIP"] {
+            command.env_remove(variable);
+        }
+        command.envs(harm.0.iter().map(|(name, value)| (name, value)));
+        let mut process = command.spawn().expect("the program is there");
+        let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
+        let talk = match program.wire {
+            Wire::Lines => Talk::Lines { input: process.stdin.take(), output },
+            Wire::Http => {
+                let mut line = String::new();
+                let said = output.read_line(&mut line).ok();
+                let address = said.and(line.trim_end().strip_prefix("listening on http://")).map(str::to_owned);
+                Talk::Http { address }
+            }
+        };
+        Self { process, log: log.to_owned(), talk }
+    }
+
+    /// A visit; `None` if the child is dead, or dies first.
+    ///
+    /// # Panics
+    /// If it gives an answer that is none.
+    pub fn visit(&mut self, user: &str) -> Option<Told> {
+        match &mut self.talk {
+            Talk::Lines { input, output } => {
+                let input = input.as_mut()?;
+                writeln!(input, "{user}").and_then(|()| input.flush()).ok()?;
+                let mut line = String::new();
+                output.read_line(&mut line).ok()?;
+                let fields: Vec<_> = line.trim_end().split('\t').collect();
+                let [_, variant, basis, grant] = fields.as_slice() else { return None };
+                assert_ne!(*variant, "error", "{line}");
+                Some(told(variant, basis, grant))
+            }
+            Talk::Http { address } => visit_over_http(address.as_deref()?, user),
+        }
+    }
+
+    /// What the sidecar answers to a GET of `path`, headers and all.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn get(&self, path: &str) -> String {
+        let Talk::Http { address: Some(address) } = &self.talk else { panic!("it does not speak HTTP") };
+        exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
+            .expect("it answers")
+    }
+
+    /// To look after it while another thread talks to it.
+    pub fn keeper(&self) -> Keeper {
+        Keeper(self.pid())
+    }
+
+    /// What it has said on stderr so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it as an operator does, and waits.
+    ///
+    /// # Panics
+    /// If the operating system does not know it.
+    pub fn end(mut self) -> End {
+        match &mut self.talk {
+            Talk::Lines { input, .. } => drop(input.take()),
+            // One that has died is there until it is waited for.
+            Talk::Http { .. } => kill_process(self.pid(), Signal::TERM).expect("it is a child"),
+        }
+        let status = self.process.wait().expect("it is a child");
+        match (status.success(), status.signal()) {
+            (true, _) => End::Ended,
+            (false, Some(signal)) if signal == Signal::KILL.as_raw() => End::Killed,
+            (false, _) => End::Failed,
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.process)
+    }
+}
+
+/// Who stops a child and lets it go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Keeper(Pid);
+
+impl Keeper {
+    /// Whether it is stopped.
+    ///
+    /// # Panics
+    /// If the operating system does not know it.
+    pub fn is_stopped(self) -> bool {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(self.0), options).expect("it is a child").is_some_and(|status| status.stopped())
+    }
+
+    /// Lets it go on where it was stopped.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn go_on(self) {
+        kill_process(self.0, Signal::CONT).expect("it is a child");
+    }
+}
+
+fn told(variant: &str, basis: &str, grant: &str) -> Told {
+    Told { variant: variant.to_owned(), basis: basis.to_owned(), grant: grant.to_owned() }
+}
+
+fn visit_over_http(address: &str, user: &str) -> Option<Told> {
+    let body = format!("{{\"user_id\":\"{user}\"}}");
+    let request = format!(
+        "POST /v1/visits HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = exchange(address, &request)?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    assert!(head.starts_with("HTTP/1.1 200 "), "{answer}");
+    let body: serde_json::Value = serde_json::from_str(body).expect("an answer is JSON");
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    Some(Told {
+        variant: text(&body["variant"])?,
+        basis: text(&body["assignment"])?,
+        grant: text(&body["grant"]["state"]).unwrap_or_else(|| "none".to_owned()),
+    })
+}
+
+/// Sends this on a connection of its own, and reads until that ends.
+fn exchange(address: &str, request: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
