@@ -32,6 +32,8 @@ use crate::users::Users;
 
 /// Longer waits are waited in parts: a timer's range has an end.
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
+/// Visits that are taken before the ends of operations are looked at again.
+const VISITS_IN_A_TURN: usize = 128;
 
 /// A visit's answer, with the user's grant.
 pub(crate) type Answered = (VisitAnswer, Option<GrantId>);
@@ -148,7 +150,7 @@ impl Driver {
                     self.hook.handle_timeout(self.clock.now());
                     self.perform();
                 }
-                Some(visit) = self.visits.recv() => self.on_visit(visit),
+                Some(visit) = self.visits.recv() => self.on_visits(visit),
                 Some(order) = self.orders.recv() => self.on_order(order),
             }
         }
@@ -157,6 +159,16 @@ impl Driver {
     fn until_deadline(&self) -> Duration {
         let now = self.clock.now();
         self.hook.next_deadline(now).map_or(WAIT_MAX, |at| at.since(now).min(WAIT_MAX))
+    }
+
+    /// A turn takes what has arrived by then, since a turn's timer costs as much as a visit. The ends of operations wait for no more than
+    /// a commit's worth of them.
+    fn on_visits(&mut self, first: Visit) {
+        self.on_visit(first);
+        for _ in 1..VISITS_IN_A_TURN {
+            let Ok(visit) = self.visits.try_recv() else { break };
+            self.on_visit(visit);
+        }
     }
 
     fn on_visit(&mut self, Visit { user, answer }: Visit) {

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hookproof_core::committer::CommitterConfig;
@@ -17,7 +19,7 @@ use hookproof_core::lineage::Lineage;
 use hookproof_core::store::GrantState;
 use hookproof_core::upstream::{Capability, Upstream};
 use hookproof_runtime::client::{Client, ClientConfig};
-use hookproof_runtime::hook::{Basis, Config, Running};
+use hookproof_runtime::hook::{Basis, Config, Hook, Running, VisitError, Visited};
 use hookproof_runtime::store::Store;
 use hookproof_runtime::store::sqlite::Sqlite;
 use rustls::RootCertStore;
@@ -127,4 +129,30 @@ async fn a_service_that_fails_at_first_is_asked_again_with_the_same_key_and_body
     assert_eq!(requests.len(), 3);
     assert!(requests.iter().all(|r| r.body == requests[0].body));
     assert!(requests.iter().all(|r| r.headers["idempotency-key"] == requests[0].headers["idempotency-key"]));
+}
+
+/// What a visit is answered with that waits for nothing: it is polled once.
+fn at_once(hook: &Hook, user: &str) -> Option<Result<Visited, VisitError>> {
+    match pin!(hook.visit(user, None)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_visit_waits_for_nothing_and_needs_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path(), "http://127.0.0.1:9");
+    let hook = running.hook().clone();
+    assert_eq!(at_once(&hook, "ann"), None, "a first visit waits for its commit");
+    let first = hook.visit("ann", None).await.unwrap();
+    let again = at_once(&hook, "ann").expect("a repeated one does not").unwrap();
+    assert_eq!((again.variant, again.basis), (first.variant, Basis::Recorded));
+
+    assert!(running.shut_down(PATIENCE).await);
+    // The file is closed: it can be taken by another, and is taken away.
+    drop(Sqlite::open(&folder.path().join("hook.db"), []).unwrap());
+    folder.close().unwrap();
+    assert_eq!(at_once(&hook, "ann"), Some(Ok(again)));
+    assert_eq!(at_once(&hook, "bob"), Some(Err(VisitError::ShuttingDown)));
 }

@@ -5,11 +5,14 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hookproof_core::store::Resolution;
-use hookproof_reports::{InvalidShard, Number, Shard};
+use hookproof_live::quota::Mode;
+use hookproof_live::subject::Kind;
+use hookproof_reports::{InvalidLength, InvalidShard, Length, Number, Shard};
 use hookproof_sim::promise::Cell;
 use hookproof_sim::scenario::{HookKind, Limits, Scenario};
 use url::Url;
@@ -21,6 +24,10 @@ use crate::size;
 
 /// Seeds that a scenario file can hold: TOML has no larger integers.
 const SEEDS: u64 = 1 << 63;
+
+/// Of a bench: what it may last, and visits a second.
+const LENGTH_MAX: Duration = Duration::from_secs(3_600);
+const RATE_MAX: f64 = 100_000.0;
 
 const EXIT_CODES: &str = "Exit codes:
   0  all expectations hold
@@ -92,6 +99,8 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: ExperimentVerb,
     },
+    /// Measure what visits take in real time, open loop, beside what the disk takes
+    Bench(BenchArgs),
     /// Serve the hardened hook over HTTP, beside a service in any language
     Serve(ServeArgs),
     /// Look at grants that wait for a human, and decide about them, at a running sidecar
@@ -99,6 +108,58 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: ParkedVerb,
     },
+}
+
+/// `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// A hook to measure (repeatable), one after the other [default: all]
+    #[arg(long = "hook", value_name = "NAME", value_parser = bench_hook_parser())]
+    pub(crate) hooks: Vec<Kind>,
+    /// Visits on average, at random times
+    #[arg(long, value_name = "N/s", default_value = "1000/s", value_parser = parse_rate)]
+    pub(crate) rate: f64,
+    /// How long visits are measured, as in 10s
+    #[arg(long = "for", value_name = "LENGTH", default_value = "10s", value_parser = parse_measured)]
+    pub(crate) length: Length,
+    /// How long visits are offered before that
+    #[arg(long, value_name = "LENGTH", default_value = "1s", value_parser = parse_length)]
+    pub(crate) warm_up: Length,
+    /// Users who have come before
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) users: u64,
+    /// The share of visits by somebody who has never come, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0.2", value_parser = parse_share)]
+    pub(crate) first_visits: f64,
+    /// How the quota service, which is part of this, answers
+    #[arg(long, value_name = "HOW", default_value = "ok", value_parser = upstream_parser())]
+    pub(crate) upstream: Mode,
+    /// A folder on the disk to be used; a temporary folder is made in it
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) store: PathBuf,
+    /// Of the visits' times and users
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..SEEDS))]
+    pub(crate) seed: u64,
+    /// Call it inconclusive if one visit in a hundred began so much later than it should
+    #[arg(long, value_name = "LENGTH", default_value = "1ms", value_parser = parse_length)]
+    pub(crate) max_lag: Length,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: BenchFormat,
+    /// Write bench.json and bench.md into DIR
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// A rendering of a bench.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchFormat {
+    /// A table in 80 columns.
+    Human,
+    /// One JSON object.
+    Json,
+    /// For the summary page of a CI run.
+    Markdown,
 }
 
 /// `serve`.
@@ -712,6 +773,37 @@ fn parse_grant_id(text: &str) -> Result<String, String> {
 fn hook_parser() -> impl TypedValueParser<Value = HookKind> {
     PossibleValuesParser::new(HookKind::ALL.map(HookKind::name))
         .map(|name| HookKind::from_name(&name).expect("only names of hooks are possible values"))
+}
+
+fn bench_hook_parser() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(Kind::ALL.map(Kind::name))
+        .map(|name| Kind::from_name(&name).expect("only names of hooks are possible values"))
+}
+
+fn upstream_parser() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name))
+        .map(|name| Mode::from_name(&name).expect("only names of modes are possible values"))
+}
+
+fn parse_length(text: &str) -> Result<Length, String> {
+    let length: Length = text.parse().map_err(|error: InvalidLength| error.to_string())?;
+    if length.0 > LENGTH_MAX { Err(format!("at most {}", Length(LENGTH_MAX))) } else { Ok(length) }
+}
+
+fn parse_measured(text: &str) -> Result<Length, String> {
+    let length = parse_length(text)?;
+    if length.0.is_zero() { Err("nothing would be measured".to_owned()) } else { Ok(length) }
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let form = || format!("a number of visits a second is needed, as in 1000/s, up to {RATE_MAX}/s");
+    let rate: f64 = text.strip_suffix("/s").and_then(|number| number.parse().ok()).ok_or_else(form)?;
+    if rate > 0.0 && rate <= RATE_MAX { Ok(rate) } else { Err(form()) }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a share from 0 to 1 is needed, as in 0.2".to_owned())
 }
 
 fn parse_cell(text: &str) -> Result<Cell, String> {

@@ -5,6 +5,7 @@
 
 mod ablate;
 mod args;
+mod bench;
 mod compare;
 mod completions;
 mod determinism;
@@ -83,6 +84,7 @@ fn dispatch(verb: &Verb, terminal: &Terminal) -> Result<Exit, Failure> {
         Verb::Experiment { verb: ExperimentVerb::Diff(args) } => experiment::diff::diff(args, terminal),
         Verb::Experiment { verb: ExperimentVerb::Vectors(args) } => experiment::vectors::vectors(&args.file),
         Verb::Experiment { verb: ExperimentVerb::Verify(args) } => experiment::verify::verify(args, terminal),
+        Verb::Bench(args) => bench::bench(args, terminal),
         Verb::Serve(args) => serve::serve(args, terminal),
         Verb::Parked { verb: ParkedVerb::List(args) } => parked::list(args),
         Verb::Parked { verb: ParkedVerb::Show(args) } => parked::show(args),

@@ -2,6 +2,7 @@
 //! temporary folders with small scenario files.
 
 mod ablate;
+mod bench;
 mod ci;
 mod conclusion;
 mod events;
