@@ -8,10 +8,10 @@
 //!
 //! A call never outlasts the attempt's deadline, is never sent twice, follows no redirect and knows no proxy but what the URL names: another
 //! path to the service would have another timing than the one that was declared. Connections are kept and used again. HTTP/1.1,
-//! since a connection then carries one request, whose fate is that of its connection.
+//! since a connection then carries one request, whose fate is that of its connection. Read next: `tests/client`.
 
 mod answer;
-mod connection;
+pub(crate) mod connection;
 mod request;
 mod trust;
 
@@ -29,7 +29,7 @@ use url::Url;
 
 use crate::failpoint;
 
-use self::connection::{Connection, Target};
+use self::connection::{Connection, Reached, Target};
 
 pub use self::connection::TargetError;
 pub use self::trust::{Roots, TrustError, trust};
@@ -45,7 +45,7 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// How long a call may take in all, connecting included.
     pub attempt_timeout: Duration,
-    /// How long an answer that has begun may pause.
+    /// How long an answer's body may pause.
     pub read_idle_timeout: Duration,
     /// An answer's body in bytes at most.
     pub answer_max: usize,
@@ -146,8 +146,10 @@ impl Client {
         failpoint::at("call.begin");
         let answer = match timeout(self.config.attempt_timeout, self.try_call(&call, &progress)).await {
             Ok(answer) => answer,
-            Err(_) if progress.has_begun() => Answer::Lost(Lost::Timeout),
-            Err(_) => Answer::NotSent(NotSent::ConnectTimeout),
+            Err(_) => match progress.end() {
+                Reached::Nothing => Answer::NotSent(NotSent::ConnectTimeout),
+                Reached::Service | Reached::Answer => Answer::Lost(Lost::Timeout),
+            },
         };
         failpoint::at("call.end");
         answer
@@ -182,14 +184,18 @@ impl Client {
         call: &Call,
         progress: &connection::Progress,
     ) -> Result<Answer, Failure> {
+        // A kept one may still be at the end of its last answer, or have been closed meanwhile.
+        connection.sender().ready().await.map_err(|_| Failure::Untouched(NotSent::Refused))?;
         let request = request::build(&self.config, self.target.host(), call);
-        progress.watch(connection.written());
+        progress.watch(connection.passed());
         let response = connection.sender().send_request(request).await;
         failpoint::at("call.head");
-        let response = match response {
-            Ok(response) => response,
-            Err(_) if !progress.has_begun() => return Err(Failure::Untouched(NotSent::Refused)),
-            Err(error) => return Err(Failure::Sent(answer::lost(&error))),
+        let Ok(response) = response else {
+            return Err(match progress.end() {
+                Reached::Nothing => Failure::Untouched(NotSent::Refused),
+                Reached::Service => Failure::Sent(Lost::Reset),
+                Reached::Answer => Failure::Sent(Lost::Truncated),
+            });
         };
         let answer = answer::read(&self.config, call, response).await.map_err(Failure::Sent)?;
         self.keep(connection.used());

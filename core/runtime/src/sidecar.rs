@@ -58,7 +58,7 @@ pub struct Limits {
     pub header_max: usize,
     /// How long a request's headers may take, and a connection be idle.
     pub header_timeout: Duration,
-    /// How long a request may take in all, once its headers are there.
+    /// How long a request may take in all, once its headers are there, and how long a client may read nothing of its answer.
     pub request_timeout: Duration,
     /// Open connections.
     pub connections_max: usize,

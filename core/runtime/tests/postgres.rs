@@ -20,7 +20,9 @@ use hookproof_core::store::{
 };
 use hookproof_runtime::store::postgres::{OpenError, Postgres, Settings};
 use hookproof_runtime::store::{Done, User, Work};
-use hookproof_testing::postgres::{Durability, Server};
+use hookproof_testing::postgres::{Durability, Identity, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::{join, select};
 use tokio_postgres::{Client, NoTls};
 
@@ -319,4 +321,98 @@ async fn a_schema_that_is_not_ours_or_newer_is_left_alone() {
     place.by_hand.batch_execute("UPDATE store SET schema_version = 99").await.unwrap();
     let opened = Postgres::open(&place.settings, []).await;
     assert!(matches!(opened, Err(OpenError::Newer { found: 99, .. })), "{opened:?}");
+}
+
+#[tokio::test]
+async fn the_way_to_the_server_is_encrypted_and_leads_to_nobody_else() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let identity = Identity { certificate: &certificate, key: &key };
+    let Some(server) = Server::find_with_tls("TLS to PostgreSQL", identity) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let ca = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (own, other) = (ca("own.pem", &certificate), {
+        let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        ca("other.pem", &other.cert.pem())
+    });
+    let open = async |host: &str, mode: &str, ca_file: &std::path::Path| {
+        let connection = format!("{} sslmode={mode}", server.connection_as(host));
+        let settings = Settings { ca_file: Some(ca_file.to_owned()), ..Settings::new(connection) };
+        Postgres::open(&settings, []).await
+    };
+    let (by_hand, connection) = tokio_postgres::connect(server.connection(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let sessions = "SELECT count(*), count(*) FILTER (WHERE ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                    WHERE application_name = 'hookproof'";
+    for mode in ["verify-full", "require"] {
+        let store = open("localhost", mode, &own).await.unwrap();
+        results(&commit(&store, admission([1], 1)).await);
+        let row = by_hand.query_one(sessions, &[]).await.unwrap();
+        let (all, encrypted): (i64, i64) = (row.get(0), row.get(1));
+        assert!(all > 0 && all == encrypted, "{mode}: {encrypted} of {all}");
+        for (host, ca_file, what) in
+            [("db.example", &own, "another name"), ("localhost", &other, "another certificate")]
+        {
+            let refused = open(host, mode, ca_file).await;
+            assert!(matches!(refused, Err(OpenError::Postgres(_))), "{mode}: {what}: {refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_said_to_a_server_without_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem()).unwrap();
+    for mode in ["verify-full", "require"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connection =
+            format!("host=localhost hostaddr=127.0.0.1 port={port} user=hook password=s3cret sslmode={mode}");
+        let settings = Settings { ca_file: Some(ca_file.clone()), ..Settings::new(connection) };
+        let refuse = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // An `SSLRequest`, and "no".
+            stream.read_exact(&mut [0; 8]).await.unwrap();
+            stream.write_all(b"N").await.unwrap();
+            let mut said = Vec::new();
+            stream.read_to_end(&mut said).await.unwrap();
+            said
+        };
+        let (opened, said) = join!(Postgres::open(&settings, []), refuse);
+        assert!(matches!(opened, Err(OpenError::Postgres(_))), "{mode}: {opened:?}");
+        assert_eq!(said, b"", "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_looked_at_is_not_made() {
+    let Some(place) = Place::find("absent").await else { return };
+    let looked = Postgres::open_existing(&place.settings).await;
+    assert!(matches!(looked, Err(OpenError::Absent(_))), "{looked:?}");
+    assert_eq!(place.count(&format!("pg_namespace WHERE nspname = '{}'", place.settings.schema)).await, 0);
+    drop(place.process().await);
+    let present = Postgres::open_existing(&place.settings).await.unwrap();
+    assert_eq!(present.lineage().await.unwrap(), None, "it is nobody's yet");
+    place.by_hand.batch_execute("UPDATE store SET schema_version = 99").await.unwrap();
+    let looked = Postgres::open_existing(&place.settings).await;
+    assert!(matches!(looked, Err(OpenError::Newer { found: 99, .. })), "{looked:?}");
+}
+
+#[tokio::test]
+async fn all_records_are_shown_however_many_there_are() {
+    let Some(place) = Place::find("all").await else { return };
+    let process = place.process().await;
+    for thousand in 0..3_u64 {
+        commit(&process, admission(thousand * 1_000..(thousand + 1) * 1_000, 1)).await;
+    }
+    let mut shown = Vec::new();
+    process.for_each(|stored| shown.push(stored.user.id)).await.unwrap();
+    let mut expected: Vec<Arc<str>> = (0..3_000).map(|number| user(number).id).collect();
+    expected.sort();
+    assert_eq!(shown, expected);
 }

@@ -1,6 +1,6 @@
 //! Goal: a real store does with every commit what `Image` does, whatever rows it has to load for that: the same replies, the same
 //! times, after any sequence, with several commands in a commit, stale fences, late receipts, epochs that end and a file that is
-//! closed and opened again. One body for all stores; PostgreSQL is skipped where there is none ([`hookproof_testing::postgres`]).
+//! closed and opened again; and what can be read beside the commits is what the image holds. One body for all stores; PostgreSQL is skipped where there is none ([`hookproof_testing::postgres`]).
 //!
 //! Method: random commits drive an image and the store side by side; every reply must be equal. Where the order of grants that are due at
 //! the same instant would show, which is nobody's promise, the cases keep them apart: one grant at an instant, and a claim takes
@@ -16,14 +16,15 @@ use std::time::Duration;
 use hookproof_core::classify::{AnswerClass, Doubt, ParkReason};
 use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::{GrantId, UserHandle};
+use hookproof_core::store::rows::{GrantRecord, UserRecord};
 use hookproof_core::store::{
     Admit, Claim, ClaimNonce, ClaimedGrant, Command, Committed, Epoch, FleetLimits, GrantIntent, Image, LineageId,
     Load, Open, Reply, Resolution, Resolve, Settlement, VersionId,
 };
 use hookproof_core::time::WallTime;
 use hookproof_runtime::store::postgres::{Postgres, Settings};
-use hookproof_runtime::store::sqlite::Database;
-use hookproof_runtime::store::{Done, User, Work};
+use hookproof_runtime::store::sqlite::{Database, View};
+use hookproof_runtime::store::{Backlog, Done, Stored, User, Work};
 use hookproof_testing::postgres::{Durability, Server};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -158,6 +159,52 @@ impl<'a> Subject<'a> {
         }
     }
 
+    fn record(&self, user_id: &str) -> Option<Stored> {
+        match self {
+            Self::Sqlite { path, .. } => View::open(path).unwrap().record(user_id).unwrap(),
+            Self::Postgres { runtime, store, .. } => runtime.block_on(store.record(user_id)).unwrap(),
+        }
+    }
+
+    fn grant(&self, id: GrantId) -> Option<Stored> {
+        match self {
+            Self::Sqlite { path, .. } => View::open(path).unwrap().grant(id).unwrap(),
+            Self::Postgres { runtime, store, .. } => runtime.block_on(store.grant(id)).unwrap(),
+        }
+    }
+
+    fn parked(&self, after: Option<GrantId>, limit: u16) -> Vec<Stored> {
+        match self {
+            Self::Sqlite { path, .. } => View::open(path).unwrap().parked(after, limit).unwrap(),
+            Self::Postgres { runtime, store, .. } => runtime.block_on(store.parked(after, limit)).unwrap(),
+        }
+    }
+
+    fn backlog(&self) -> Backlog {
+        match self {
+            Self::Sqlite { path, .. } => View::open(path).unwrap().backlog().unwrap(),
+            Self::Postgres { runtime, store, .. } => runtime.block_on(store.backlog()).unwrap(),
+        }
+    }
+
+    fn lineage(&self) -> Option<LineageId> {
+        match self {
+            Self::Sqlite { path, .. } => View::open(path).unwrap().lineage().unwrap(),
+            Self::Postgres { runtime, store, .. } => runtime.block_on(store.lineage()).unwrap(),
+        }
+    }
+
+    fn all(&self) -> Vec<Stored> {
+        let mut all = Vec::new();
+        match self {
+            Self::Sqlite { path, .. } => View::open(path).unwrap().for_each(|stored| all.push(stored)).unwrap(),
+            Self::Postgres { runtime, store, .. } => {
+                runtime.block_on(store.for_each(|stored| all.push(stored))).unwrap();
+            }
+        }
+        all
+    }
+
     fn reopen(&mut self) {
         match self {
             Self::Sqlite { database, path, .. } => {
@@ -236,6 +283,44 @@ impl<'a> Pair<'a> {
         self.claims.extend(claimed(&found));
     }
 
+    /// Everything that can be read is what the image holds.
+    fn check_reads(&self) {
+        let mut present = Vec::new();
+        for number in 0..USERS {
+            let user = UserHandle(number);
+            let expected = self.image.save(user).record().map(|record| stored(user, record));
+            assert_eq!(self.subject.record(&id(user)), expected);
+            let by_grant = expected.clone().filter(|stored| stored.record.grant.is_some());
+            assert_eq!(self.subject.grant(grant_of(number)), by_grant);
+            present.extend(expected);
+        }
+        assert_eq!(self.subject.record("user-"), None);
+        assert_eq!(self.subject.all(), present, "in the order of their ids");
+        assert_eq!(self.subject.lineage(), self.image.head().lineage);
+        let counts = self.image.counts();
+        let Backlog { pending, claimed, parked } = self.subject.backlog();
+        assert_eq!((pending, claimed, parked), (counts.pending, counts.claimed, counts.parked));
+
+        let parked_at = |stored: &Stored| {
+            let Some(GrantRecord::Parked(evidence)) = stored.record.grant else { return None };
+            Some(evidence.parked_at)
+        };
+        present.retain(|stored| parked_at(stored).is_some());
+        present.sort_by_key(|stored| (parked_at(stored), Arc::clone(&stored.user.id)));
+        for limit in 1..=3 {
+            let mut listed: Vec<Stored> = Vec::new();
+            loop {
+                let page = self.subject.parked(listed.last().and_then(|stored| stored.user.grant), limit);
+                assert!(page.len() <= usize::from(limit));
+                if page.is_empty() {
+                    break;
+                }
+                listed.extend(page);
+            }
+            assert_eq!(listed, present, "page by page, the first that was parked first");
+        }
+    }
+
     fn command(&mut self, step: Step, place: usize) -> Command {
         match step {
             Step::Open(version) => {
@@ -285,6 +370,15 @@ impl<'a> Pair<'a> {
 /// In memory where there is such a place: a case makes hundreds of commits, and what outlasts the machine is not the question here.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// What a store shows of a user, whose handle it does not know.
+fn stored(user: UserHandle, mut record: UserRecord) -> Stored {
+    if let Some(GrantRecord::Pending(open) | GrantRecord::Claimed(open)) = &mut record.grant {
+        open.user = UserHandle(0);
+    }
+    let grant = record.grant.map(|_| grant_of(user.0));
+    Stored { user: User { id: id(user), correlation: None, grant }, record, units: grant.map(|_| 25) }
 }
 
 fn grant_of(user: u64) -> GrantId {
@@ -372,6 +466,7 @@ fn check<'a>(subject: impl Fn() -> Subject<'a>) {
         for transition in transitions {
             pair.take(transition);
         }
+        pair.check_reads();
         Ok(())
     });
     result.unwrap();

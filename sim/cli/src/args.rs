@@ -74,7 +74,7 @@ pub(crate) enum Verb {
     Explain(ExplainArgs),
     /// Run scenarios of incidents and write a page of Markdown about each, with an index
     Incidents(IncidentsArgs),
-    /// Write a commented scenario to start from
+    /// Write a commented scenario to start from, or a file of a hook
     New(NewArgs),
     /// Render a stored run again, as its exit code
     Report(ReportArgs),
@@ -103,6 +103,8 @@ pub(crate) enum Verb {
     Bench(BenchArgs),
     /// Serve the hardened hook over HTTP, beside a service in any language
     Serve(ServeArgs),
+    /// Say that the store was put back from a copy: no grant is repeated that the lost commits may have sent
+    BeginEpoch(BeginEpochArgs),
     /// Look at grants that wait for a human, and decide about them, at a running sidecar
     Parked {
         #[command(subcommand)]
@@ -173,6 +175,14 @@ pub(crate) struct ServeArgs {
     pub(crate) check: bool,
 }
 
+/// `begin-epoch`.
+#[derive(Debug, Args)]
+pub(crate) struct BeginEpochArgs {
+    /// The hook's file, which names its store; no hook may be running
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
 /// `parked …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ParkedVerb {
@@ -187,9 +197,12 @@ pub(crate) enum ParkedVerb {
 /// Which sidecar is asked.
 #[derive(Debug, Args)]
 pub(crate) struct SidecarArgs {
-    /// Where the sidecar listens, on this machine
+    /// Where the sidecar listens: on this machine, or behind https
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787")]
     pub(crate) url: Url,
+    /// The file of certificates (PEM) that may vouch for it [default: those that the machine trusts]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
     /// The file with its token [default: what HOOKPROOF_TOKEN holds]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
@@ -491,9 +504,12 @@ pub(crate) enum ExplainFormat {
 /// `new`.
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
-    /// The file to write; without it the scenario is printed
+    /// The file to write; without it the text is printed
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// The file of a hook for `serve`, instead of a scenario
+    #[arg(long)]
+    pub(crate) hook: bool,
     /// Replace the file if it is there
     #[arg(long, requires = "file")]
     pub(crate) force: bool,
@@ -756,12 +772,12 @@ pub(crate) struct VectorsArgs {
 /// `experiment verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The file of a hook, or another TOML file with an experiment table
+    /// The file of a hook; with --store, any TOML file with an experiment table
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// The SQLite store; a hook may have it open
+    /// An SQLite store; hooks may have it open [default: the store that the file of the hook names]
     #[arg(long, value_name = "FILE")]
-    pub(crate) store: PathBuf,
+    pub(crate) store: Option<PathBuf>,
 }
 
 fn parse_grant_id(text: &str) -> Result<String, String> {

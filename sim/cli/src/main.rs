@@ -5,6 +5,7 @@
 
 mod ablate;
 mod args;
+mod begin_epoch;
 mod bench;
 mod compare;
 mod completions;
@@ -17,6 +18,7 @@ mod hook_file;
 mod ids;
 mod incidents;
 mod interrupt;
+mod location;
 mod new;
 mod out;
 mod output;
@@ -86,6 +88,7 @@ fn dispatch(verb: &Verb, terminal: &Terminal) -> Result<Exit, Failure> {
         Verb::Experiment { verb: ExperimentVerb::Verify(args) } => experiment::verify::verify(args, terminal),
         Verb::Bench(args) => bench::bench(args, terminal),
         Verb::Serve(args) => serve::serve(args, terminal),
+        Verb::BeginEpoch(args) => begin_epoch::begin_epoch(args, terminal),
         Verb::Parked { verb: ParkedVerb::List(args) } => parked::list(args),
         Verb::Parked { verb: ParkedVerb::Show(args) } => parked::show(args),
         Verb::Parked { verb: ParkedVerb::Resolve(args) } => parked::resolve(args),

@@ -1,6 +1,6 @@
-//! `new`: a commented scenario to start from.
+//! `new`: a commented scenario to start from, or a file of a hook.
 //!
-//! Owns the starter's text. In it, `#key = value` shows a default and `#+ ` something that is not there by default; the
+//! Owns the starters' texts. In them, `#key = value` shows a default and `#+ ` something that is not there by default; the
 //! tests take both marks away and hand the text to the decoder, so no name and no default in it can go stale.
 
 use std::fs;
@@ -14,14 +14,17 @@ use crate::terminal::{self, Terminal};
 
 /// The scenario.
 const STARTER: &str = include_str!("new/starter.toml");
+/// The file of a hook.
+const HOOK: &str = include_str!("new/hook.toml");
 
 /// Prints the starter, or writes it to a file that is not there yet.
 ///
 /// # Errors
 /// The file is there, or can't be written.
 pub(crate) fn new(args: &NewArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    let text = if args.hook { HOOK } else { STARTER };
     let Some(path) = &args.file else {
-        terminal::print(STARTER.as_bytes())?;
+        terminal::print(text.as_bytes())?;
         return Ok(Exit::Pass);
     };
     if let Ok(there) = fs::symlink_metadata(path) {
@@ -35,21 +38,27 @@ pub(crate) fn new(args: &NewArgs, terminal: &Terminal) -> Result<Exit, Failure> 
             return Err(Failure::bad_input(message));
         }
     }
-    write(path).map_err(|error| unwritable(path, &error))?;
+    write(path, text).map_err(|error| unwritable(path, &error))?;
     let shown = path.display();
-    terminal.say(&format!("wrote {shown}; next: hookproof explain {shown}, then hookproof run {shown}"));
+    terminal.say(&if args.hook {
+        format!(
+            "wrote {shown}; next: make the secrets that its head names, then hookproof serve --config {shown} --check"
+        )
+    } else {
+        format!("wrote {shown}; next: hookproof explain {shown}, then hookproof run {shown}")
+    });
     Ok(Exit::Pass)
 }
 
 /// Writes the whole file under another name first, so that a reader never finds a part of it.
-fn write(path: &Path) -> io::Result<()> {
+fn write(path: &Path, text: &str) -> io::Result<()> {
     let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::IsADirectory))?;
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     let temporary = path.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
     let written = fs::File::create(&temporary).and_then(|mut file| {
-        file.write_all(STARTER.as_bytes())?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, path)
     });

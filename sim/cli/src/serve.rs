@@ -5,29 +5,25 @@
 
 mod logs;
 
-use std::fmt;
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::task::Poll;
 use std::time::Duration;
 
-use hookproof_core::experiment::VariantSpec;
 use hookproof_core::hook::HookConfig;
 use hookproof_runtime::client::{Client, ClientConfig, Roots, Token, trust};
 use hookproof_runtime::hook::{Config, Running};
 use hookproof_runtime::sidecar::{Bearer, Limits, Server, ServerConfig};
-use hookproof_runtime::store::Store;
-use hookproof_runtime::store::postgres::{self, Postgres};
-use hookproof_runtime::store::sqlite::Sqlite;
 use hookproof_runtime::telemetry::Shown;
-use hookproof_sim::scenario::{HookFile, ServerSettings, StoreChoice, UpstreamTarget};
+use hookproof_sim::scenario::{HookFile, ServerSettings, UpstreamTarget};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use url::Url;
+use url::{Host, Url};
 
 use crate::args::ServeArgs;
 use crate::exit::{Exit, Failure};
 use crate::hook_file;
+use crate::location::Location;
 use crate::terminal::{self, Terminal};
 
 /// Serves until it is told to end, or only checks.
@@ -38,6 +34,7 @@ pub(crate) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<Exit, Failu
     let path = &args.config;
     let parts = Parts::of(hook_file::load(path, terminal)?, path)?;
     if args.check {
+        parts.warnings.iter().for_each(|warning| terminal.say(&format!("warning: {warning}")));
         terminal::print(format!("{}: valid; {}\n", path.display(), parts.summary()).as_bytes())?;
         return Ok(Exit::Pass);
     }
@@ -54,37 +51,8 @@ struct Parts {
     upstream: Url,
     server: ServerConfig,
     grace: Duration,
-}
-
-/// Where the store is.
-enum Location {
-    Sqlite(PathBuf),
-    Postgres(postgres::Settings),
-}
-
-impl Location {
-    /// Opens it, with the names of the `variants` for readers.
-    async fn open(&self, variants: &[VariantSpec]) -> Result<Store, Failure> {
-        let names = variants.iter().map(|variant| variant.name.as_str());
-        match self {
-            Self::Sqlite(path) => {
-                Sqlite::open(path, names).map(Store::Sqlite).map_err(|error| Failure::bad_input(error.to_string()))
-            }
-            Self::Postgres(settings) => {
-                let opened = Postgres::open(settings, names).await;
-                opened.map(Store::Postgres).map_err(|error| Failure::bad_input(error.to_string()))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite(path) => write!(formatter, "sqlite {}", path.display()),
-            Self::Postgres(settings) => write!(formatter, "postgres schema {}", settings.schema),
-        }
-    }
+    /// What works and should not stay so.
+    warnings: Vec<String>,
 }
 
 impl Parts {
@@ -92,18 +60,9 @@ impl Parts {
         let in_file = |what: &str, why: String| Failure::bad_input(format!("{}: {what}: {why}", path.display()));
         let hook = file.hook_config();
         let HookFile { lineage, store, clock_error: _, upstream, hardened: _, server } = file;
+        let has_token = upstream.token.is_some();
         let (client, upstream) = client(&upstream, &hook).map_err(|why| in_file("[upstream]", why))?;
-        let store = match store {
-            StoreChoice::Sqlite { path: named } => Location::Sqlite(path.parent().unwrap_or(Path::new("")).join(named)),
-            StoreChoice::Postgres { url, schema, ca_file } => {
-                let mut settings = postgres::Settings::new(url.reveal());
-                settings.schema = schema;
-                settings.ca_file = ca_file.map(|named| path.parent().unwrap_or(Path::new("")).join(named));
-                // One more than for commits alone, so that reads hold up none.
-                settings.connections += 1;
-                Location::Postgres(settings)
-            }
-        };
+        let store = Location::of(store, path);
         let mut config = Config::new(lineage, hook);
         config.known_max = server.known_users_max as usize;
         if let Some(shown) = shown(&server).map_err(|why| in_file("[server]", why))? {
@@ -111,7 +70,13 @@ impl Parts {
         }
         let grace = server.shutdown_grace;
         let server = server_config(server).map_err(|why| in_file("[server]", why))?;
-        Ok(Self { config, store, client, upstream, server, grace })
+        let mut warnings = Vec::new();
+        if has_token && upstream.scheme() == "http" && !is_this_machine(&upstream) {
+            warnings.push(format!(
+                "[upstream]: the token goes to {upstream} without TLS, for all on the way to read: use https"
+            ));
+        }
+        Ok(Self { config, store, client, upstream, server, grace, warnings })
     }
 
     /// What it is, without secrets.
@@ -126,6 +91,16 @@ impl Parts {
             self.upstream,
             self.server.listen
         )
+    }
+}
+
+/// Whether what is sent there stays on this machine.
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -179,7 +154,10 @@ fn server_config(server: ServerSettings) -> Result<ServerConfig, String> {
 
 async fn run(parts: Parts) -> Result<Exit, Failure> {
     let summary = parts.summary();
-    let Parts { config, store, client, upstream: _, server, grace } = parts;
+    let Parts { config, store, client, upstream: _, server, grace, warnings } = parts;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let signals = Signals::listen().map_err(|error| Failure::harness(format!("signals can't be taken: {error}")))?;
     let store = store.open(config.lineage.current().variants()).await?;
     let running = Running::start(config, store, client).map_err(|error| Failure::bad_input(error.to_string()))?;

@@ -43,17 +43,6 @@ pub(super) async fn read(config: &ClientConfig, call: &Call, response: Response)
     Ok(Answer::Status { code: head.status.as_u16(), body, retry_after })
 }
 
-/// How a request ended of which a byte may have left.
-pub(super) fn lost(error: &hyper::Error) -> Lost {
-    if error.is_timeout() {
-        Lost::Timeout
-    } else if error.is_parse() {
-        Lost::Truncated
-    } else {
-        Lost::Reset
-    }
-}
-
 /// The body; `None` if it is longer than an answer may be.
 async fn read_body(config: &ClientConfig, mut body: Incoming) -> Result<Option<Vec<u8>>, Lost> {
     let mut bytes = Vec::new();
@@ -73,14 +62,18 @@ async fn read_body(config: &ClientConfig, mut body: Incoming) -> Result<Option<V
     }
 }
 
-/// A 2xx is a receipt if its body is empty or a JSON object that does not speak of something else.
+/// A 2xx is a receipt if its body is a JSON object that does not speak of something else; a 204 needs none. Of another status, an empty
+/// body may be one that broke off.
 fn success(call: &Call, status: StatusCode, bytes: &[u8]) -> Body {
     if status == StatusCode::NO_CONTENT && bytes.is_empty() {
         return Body::WellFormed;
     }
+    // A list would do for the parser as well.
+    let is_object = bytes.trim_ascii_start().starts_with(b"{");
     match serde_json::from_slice::<Receipt>(bytes) {
         Ok(Receipt { user_id, units })
-            if user_id.as_deref().is_none_or(|id| id == &*call.user)
+            if is_object
+                && user_id.as_deref().is_none_or(|id| id == &*call.user)
                 && units.is_none_or(|units| units == call.request.units) =>
         {
             Body::WellFormed
@@ -98,8 +91,9 @@ fn forbidden(bytes: &[u8]) -> Body {
 /// RFC 9110, section 10.2.3: seconds, or a date by the service's clock, which its own `Date` tells if it is there.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Too many digits mean a long time.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(text).ok()?;
     let now = headers.get(hyper::header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());

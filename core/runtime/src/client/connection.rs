@@ -3,8 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -44,7 +43,7 @@ pub enum TargetError {
 }
 
 /// Where the service is.
-pub(super) struct Target {
+pub(crate) struct Target {
     /// For the resolver.
     name: String,
     port: u16,
@@ -55,7 +54,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn new(config: &ClientConfig, tls: Arc<TlsConfig>) -> Result<Self, TargetError> {
+    pub(crate) fn new(config: &ClientConfig, tls: Arc<TlsConfig>) -> Result<Self, TargetError> {
         let url = &config.url;
         let is_tls = match url.scheme() {
             "http" => false,
@@ -87,12 +86,12 @@ impl Target {
         Ok(Self { name, port, host, tls, allow_link_local: config.allow_link_local })
     }
 
-    pub(super) const fn host(&self) -> &HeaderValue {
+    pub(crate) const fn host(&self) -> &HeaderValue {
         &self.host
     }
 
     /// A new connection; nothing of a request is sent.
-    pub(super) async fn connect(&self) -> Result<Connection, NotSent> {
+    pub(crate) async fn connect(&self) -> Result<Connection, NotSent> {
         let stream = self.connect_tcp().await?;
         // A request is written at once; waiting to fill a packet would only delay it.
         stream.set_nodelay(true).map_err(|_| NotSent::Refused)?;
@@ -135,35 +134,35 @@ fn is_link_local(address: IpAddr) -> bool {
 }
 
 /// A connection that carries one request at a time.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     sender: Sender,
-    written: Arc<AtomicU64>,
+    passed: Arc<Passed>,
     used_at: Instant,
 }
 
 impl Connection {
     async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self, NotSent> {
-        let written = Arc::new(AtomicU64::new(0));
-        let counted = Counted { stream, written: Arc::clone(&written) };
+        let passed = Arc::new(Passed::default());
+        let counted = Counted { stream, passed: Arc::clone(&passed) };
         let (sender, connection) = handshake(TokioIo::new(counted)).await.map_err(|_| NotSent::Refused)?;
         // It ends with its sender. Why it failed, its request hears as well.
         tokio::spawn(async move {
             let _ = connection.await;
         });
-        Ok(Self { sender, written, used_at: Instant::now() })
+        Ok(Self { sender, passed, used_at: Instant::now() })
     }
 
-    pub(super) const fn sender(&mut self) -> &mut Sender {
+    pub(crate) const fn sender(&mut self) -> &mut Sender {
         &mut self.sender
     }
 
-    pub(super) const fn written(&self) -> &Arc<AtomicU64> {
-        &self.written
+    pub(super) const fn passed(&self) -> &Arc<Passed> {
+        &self.passed
     }
 
     /// Whether a request may be tried on it.
     pub(super) fn is_usable(&self) -> bool {
-        self.sender.is_ready() && self.used_at.elapsed() < IDLE_MAX
+        !self.sender.is_closed() && self.used_at.elapsed() < IDLE_MAX
     }
 
     /// It has carried a request to its end.
@@ -173,42 +172,93 @@ impl Connection {
     }
 }
 
-/// Whether any byte of a request was taken by a connection.
+/// How far a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// No byte of it was taken, and none will be.
+    Nothing,
+    /// A byte of it may have left.
+    Service,
+    /// A byte of an answer came back.
+    Answer,
+}
+
+/// One request on its way, on one connection after another.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    watched: Mutex<Option<(Arc<AtomicU64>, u64)>>,
+    watched: Mutex<Option<(Arc<Passed>, Counts)>>,
 }
 
 impl Progress {
     /// Watches a connection from here on.
-    pub(super) fn watch(&self, written: &Arc<AtomicU64>) {
-        let before = written.load(Ordering::Relaxed);
-        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(written), before));
+    pub(super) fn watch(&self, passed: &Arc<Passed>) {
+        let before = *passed.lock();
+        *self.watched.lock().unwrap_or_else(PoisonError::into_inner) = Some((Arc::clone(passed), before));
     }
 
-    pub(super) fn has_begun(&self) -> bool {
+    /// Closes the connection for whatever of the request has not left yet, and says how far it came.
+    ///
+    /// Counting alone would not do: the connection's own task could be about to write what nobody waits for any more, and a request that is
+    /// reported as never sent would arrive.
+    pub(super) fn end(&self) -> Reached {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.as_ref().is_some_and(|(written, before)| written.load(Ordering::Relaxed) > *before)
+        let Some((passed, before)) = watched.as_ref() else { return Reached::Nothing };
+        let mut counts = passed.lock();
+        counts.is_sealed = true;
+        if counts.read > before.read {
+            Reached::Answer
+        } else if counts.written > before.written {
+            Reached::Service
+        } else {
+            Reached::Nothing
+        }
     }
 }
 
-/// Counts what is written, above TLS: what a layer below has taken may leave at any time.
+/// What has passed through a connection.
+#[derive(Debug, Default)]
+pub(super) struct Passed(Mutex<Counts>);
+
+impl Passed {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    written: u64,
+    read: u64,
+    /// It takes nothing any more.
+    is_sealed: bool,
+}
+
+/// Counts what passes, above TLS: what a layer below has taken may leave at any time.
 struct Counted<S> {
     stream: S,
-    written: Arc<AtomicU64>,
+    passed: Arc<Passed>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(mut self: Pin<&mut Self>, ctx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(ctx, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(ctx, buffer);
+        self.passed.lock().read += (buffer.filled().len() - before) as u64;
+        polled
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     fn poll_write(mut self: Pin<&mut Self>, ctx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let passed = Arc::clone(&self.passed);
+        // Held over the write, which does not block: nobody may conclude anything between it and its count.
+        let mut counts = passed.lock();
+        if counts.is_sealed {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         let polled = Pin::new(&mut self.stream).poll_write(ctx, bytes);
         if let Poll::Ready(Ok(count)) = polled {
-            self.written.fetch_add(count as u64, Ordering::Relaxed);
+            counts.written += count as u64;
         }
         polled
     }
@@ -219,5 +269,70 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, ctx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(ctx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookproof_core::upstream::Capability;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::super::{Roots, trust};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_is_reported_as_not_sent_is_never_written_afterwards() {
+        let (ours, mut theirs) = duplex(64);
+        let passed = Arc::new(Passed::default());
+        let mut counted = Counted { stream: ours, passed: Arc::clone(&passed) };
+        counted.write_all(b"an earlier request").await.unwrap();
+        let progress = Progress::default();
+        progress.watch(&passed);
+        assert_eq!(progress.end(), Reached::Nothing);
+        assert!(counted.write_all(b"too late").await.is_err());
+        drop(counted);
+        let mut arrived = String::new();
+        theirs.read_to_string(&mut arrived).await.unwrap();
+        assert_eq!(arrived, "an earlier request");
+    }
+
+    #[tokio::test]
+    async fn how_far_a_request_came_is_counted_from_its_own_first_byte() {
+        let (ours, mut theirs) = duplex(64);
+        let passed = Arc::new(Passed::default());
+        let mut counted = Counted { stream: ours, passed: Arc::clone(&passed) };
+        theirs.write_all(b"1").await.unwrap();
+        counted.write_all(b"1").await.unwrap();
+        counted.read_exact(&mut [0]).await.unwrap();
+        let progress = Progress::default();
+        progress.watch(&passed);
+        counted.write_all(b"2").await.unwrap();
+        assert_eq!(progress.end(), Reached::Service);
+        theirs.write_all(b"2").await.unwrap();
+        counted.read_exact(&mut [0]).await.unwrap();
+        assert_eq!(progress.end(), Reached::Answer);
+    }
+
+    #[test]
+    fn a_name_that_resolves_to_a_link_local_address_is_not_connected_to() {
+        let target = |allow_link_local| {
+            let timeout = Duration::from_secs(1);
+            let url = "http://quota.example".parse().unwrap();
+            let config =
+                ClientConfig { allow_link_local, ..ClientConfig::new(url, Capability::None, timeout, timeout) };
+            Target::new(&config, trust(Roots::None).unwrap()).unwrap()
+        };
+        for (address, is_link_local) in [
+            ("169.254.169.254:80", true),
+            ("[fe80::1]:80", true),
+            ("[::ffff:169.254.0.1]:80", true),
+            ("192.0.2.1:80", false),
+            ("127.0.0.1:80", false),
+            ("[2001:db8::1]:80", false),
+        ] {
+            let address = address.parse().unwrap();
+            assert_eq!(target(false).is_permitted(&address), !is_link_local, "{address}");
+            assert!(target(true).is_permitted(&address));
+        }
     }
 }

@@ -1,22 +1,25 @@
 //! The client of a sidecar's operators' part, for the command line.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use hookproof_core::upstream::{Capability, NotSent};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::client::conn::http1::handshake;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
+use rustls::ClientConfig as TlsConfig;
 use serde_json::Value;
 use thiserror::Error;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 use url::Url;
 
 use super::is_public;
 pub use super::words::{Parked, ParkedList};
+use crate::client::ClientConfig;
+use crate::client::connection::Target;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,11 +31,11 @@ const ANSWER_MAX: usize = 16 << 20;
 pub enum AskError {
     /// The token would go over the network in the open.
     #[error(
-        "{0} is not this machine, and without TLS the token could be read on the way: forward a port, as in `ssh -L 8787:127.0.0.1:8787 HOST`"
+        "{0} is not this machine, and without TLS the token could be read on the way: use https, or forward a port, as in `ssh -L 8787:127.0.0.1:8787 HOST`"
     )]
     NotLoopback(SocketAddr),
-    /// Only `http` is spoken.
-    #[error("{0} is no URL of a sidecar, such as http://127.0.0.1:8787")]
+    /// Only `http` and `https` are spoken, and no credentials stand in a URL.
+    #[error("{0} is no URL of a sidecar, such as http://127.0.0.1:8787 or https://hook.example")]
     Url(Url),
     /// No header can hold the token.
     #[error("the token has characters that no HTTP header may have")]
@@ -55,29 +58,27 @@ pub enum AskError {
     },
 }
 
-/// A sidecar on this machine.
-#[derive(Clone, Debug)]
+/// A sidecar on this machine, or on another one behind TLS.
 pub struct Operator {
     url: Url,
-    authority: HeaderValue,
+    target: Target,
     /// Marked as sensitive, so that no `Debug` shows it.
     bearer: HeaderValue,
 }
 
 impl Operator {
-    /// The operator of the sidecar at `url` who has `token`.
+    /// The operator of the sidecar at `url` who has `token`, and who trusts whom `tls` trusts.
     ///
     /// # Errors
     /// The URL or the token can't be used.
-    pub fn new(url: Url, token: &str) -> Result<Self, AskError> {
-        let authority = match (url.scheme(), url.host_str()) {
-            ("http", Some(host)) => HeaderValue::from_str(host).ok(),
-            _ => None,
-        };
-        let Some(authority) = authority else { return Err(AskError::Url(url)) };
+    pub fn new(url: Url, token: &str, tls: Arc<TlsConfig>) -> Result<Self, AskError> {
+        let mut config = ClientConfig::new(url.clone(), Capability::None, PATIENCE, PATIENCE);
+        // An operator names an address on purpose.
+        config.allow_link_local = true;
+        let Ok(target) = Target::new(&config, tls) else { return Err(AskError::Url(url)) };
         let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| AskError::Token)?;
         bearer.set_sensitive(true);
-        Ok(Self { url, authority, bearer })
+        Ok(Self { url, target, bearer })
     }
 
     /// `GET` or, with a body, `POST` of `path`. Needs a tokio runtime with I/O and time.
@@ -92,12 +93,12 @@ impl Operator {
     }
 
     async fn try_ask(&self, path: &str, body: Option<&Value>) -> Result<Value, AskError> {
-        let address = self.resolve().await?;
-        let stream = TcpStream::connect(address).await.map_err(|error| self.unreachable(&error))?;
-        let (mut sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| self.unreachable(&error))?;
-        tokio::spawn(connection);
-        let response = sender.send_request(self.request(path, body)).await.map_err(|error| self.unreachable(&error))?;
+        if self.url.scheme() == "http" {
+            self.check_is_near().await?;
+        }
+        let mut connection = self.target.connect().await.map_err(|why| self.unreachable(&reason(why)))?;
+        let response = connection.sender().send_request(self.request(path, body)).await;
+        let response = response.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_MAX).collect().await;
         let bytes = body.map_err(|error| self.unreachable(&error))?.to_bytes();
@@ -109,12 +110,12 @@ impl Operator {
         Err(AskError::Refused { status: status.as_u16(), detail })
     }
 
-    async fn resolve(&self) -> Result<SocketAddr, AskError> {
+    /// Without TLS, a token leaves this machine under no name.
+    async fn check_is_near(&self) -> Result<(), AskError> {
         let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let port = self.url.port_or_known_default().unwrap_or(80);
         let mut addresses = lookup_host((host, port)).await.map_err(|error| self.unreachable(&error))?;
-        let address = addresses.next().ok_or_else(|| self.unreachable(&"the name has no address"))?;
-        if is_public(address.ip()) { Err(AskError::NotLoopback(address)) } else { Ok(address) }
+        addresses.find(|address| is_public(address.ip())).map_or(Ok(()), |address| Err(AskError::NotLoopback(address)))
     }
 
     fn request(&self, path: &str, body: Option<&Value>) -> Request<Full<Bytes>> {
@@ -123,7 +124,7 @@ impl Operator {
         Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url.path().trim_end_matches('/')))
-            .header(HOST, self.authority.clone())
+            .header(HOST, self.target.host().clone())
             .header(AUTHORIZATION, self.bearer.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(text)))
@@ -132,5 +133,14 @@ impl Operator {
 
     fn unreachable(&self, why: &impl ToString) -> AskError {
         AskError::Unreachable { url: self.url.clone(), why: why.to_string() }
+    }
+}
+
+const fn reason(why: NotSent) -> &'static str {
+    match why {
+        NotSent::Dns => "its name has no address",
+        NotSent::Refused => "the connection is refused",
+        NotSent::ConnectTimeout => "there is no connection in time",
+        NotSent::Tls => "its certificate is not for that name, or nobody who is trusted vouches for it",
     }
 }

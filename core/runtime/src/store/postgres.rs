@@ -28,6 +28,7 @@ mod address;
 mod epoch;
 mod rows;
 mod session;
+mod sslmode;
 mod statements;
 mod view;
 
@@ -44,8 +45,8 @@ use hookproof_core::time::WallTime;
 use thiserror::Error;
 use tokio::join;
 use tokio::time::timeout;
-use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, GenericClient};
 
 use self::address::Address;
 use self::rows::{Clock, Hold};
@@ -123,6 +124,9 @@ pub enum OpenError {
     /// The schema belongs to another program.
     #[error("the schema {0} holds something else than a hook's store: name another one")]
     Foreign(String),
+    /// No hook has made its tables there yet; is it the right database?
+    #[error("the schema {0} holds no store")]
+    Absent(String),
     /// A later version of this program has written it; run that one.
     #[error("the schema {schema} has version {found}, and this program knows versions up to {known}: run a newer one")]
     Newer {
@@ -227,6 +231,24 @@ impl Postgres {
         migrate(&mut client, &address.schema).await?;
         name_variants(&client, variants).await?;
         drop(socket);
+        Self::at(address, settings)
+    }
+
+    /// Opens a store that is there, and changes nothing of its schema.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open_existing(settings: &Settings) -> Result<Self, OpenError> {
+        let address = Arc::new(Address::new(settings)?);
+        let (client, _socket) = connect(&address).await?;
+        if !find(&client, &address.schema).await?.is_ours {
+            return Err(OpenError::Absent(address.schema.clone()));
+        }
+        missing(&client, &address.schema).await?;
+        Self::at(address, settings)
+    }
+
+    fn at(address: Arc<Address>, settings: &Settings) -> Result<Self, OpenError> {
         let pool = Pool::builder(Connector::new(Arc::clone(&address))).max_size(settings.connections.max(1));
         let pool = pool.build().map_err(|error| OpenError::Postgres(error.to_string()))?;
         let (commit_timeout, told) = (settings.commit_timeout, AtomicU64::new(0));
@@ -362,29 +384,42 @@ async fn migrate(client: &mut Client, schema: &str) -> Result<(), OpenError> {
     let transaction = client.transaction().await?;
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended('hookproof/' || $1::text, 0))";
     transaction.query_one(lock, &[&schema]).await?;
-    let found = "SELECT to_regnamespace(name) IS NOT NULL, \
-                        EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(name)), \
-                        EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(name || '.store') AND attname = 'schema_version') \
-                 FROM quote_ident($1::text) AS name";
-    let row = transaction.query_one(found, &[&schema]).await?;
-    let (is_there, is_used, is_ours): (bool, bool, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    if is_used && !is_ours {
-        return Err(OpenError::Foreign(schema.to_owned()));
-    }
+    let Found { is_there, is_ours } = find(&transaction, schema).await?;
     if !is_there {
         transaction.batch_execute(&format!("CREATE SCHEMA \"{schema}\"")).await?;
     }
-    let found: i64 =
-        if is_ours { transaction.query_one("SELECT schema_version FROM store", &[]).await?.try_get(0)? } else { 0 };
-    let known = MIGRATIONS.len();
-    let Some(missing) = usize::try_from(found).ok().and_then(|found| MIGRATIONS.get(found..)) else {
-        return Err(OpenError::Newer { schema: schema.to_owned(), found, known });
-    };
+    let missing = if is_ours { missing(&transaction, schema).await? } else { MIGRATIONS };
     for migration in missing {
         transaction.batch_execute(migration).await?;
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// What a schema holds.
+struct Found {
+    is_there: bool,
+    is_ours: bool,
+}
+
+async fn find(client: &impl GenericClient, schema: &str) -> Result<Found, OpenError> {
+    let found = "SELECT to_regnamespace(name) IS NOT NULL, \
+                        EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace(name)), \
+                        EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(name || '.store') AND attname = 'schema_version') \
+                 FROM quote_ident($1::text) AS name";
+    let row = client.query_one(found, &[&schema]).await?;
+    let (is_there, is_used, is_ours): (bool, bool, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    if is_used && !is_ours {
+        return Err(OpenError::Foreign(schema.to_owned()));
+    }
+    Ok(Found { is_there, is_ours })
+}
+
+/// What brings our tables to the latest version.
+async fn missing(client: &impl GenericClient, schema: &str) -> Result<&'static [&'static str], OpenError> {
+    let found: i64 = client.query_one("SELECT schema_version FROM store", &[]).await?.try_get(0)?;
+    let missing = usize::try_from(found).ok().and_then(|found| MIGRATIONS.get(found..));
+    missing.ok_or_else(|| OpenError::Newer { schema: schema.to_owned(), found, known: MIGRATIONS.len() })
 }
 
 /// A process that may only read and write rows starts all the same, as long as nothing has to be written.

@@ -279,6 +279,16 @@ impl Sqlite {
         Ok(Self { jobs: Some(jobs), thread: Some(thread), view })
     }
 
+    /// Says of the file at `path`, which nobody may have open, that acknowledged commits were lost, or may have been: see
+    /// [`Database::begin_epoch`].
+    ///
+    /// # Errors
+    /// See [`OpenError`]; nothing was changed then.
+    pub fn begin_epoch(path: &Path) -> Result<Epoch, OpenError> {
+        let epoch = Database::open(path)?.begin_epoch(system_time());
+        epoch.map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
+    }
+
     /// Does `work`, or nothing. A store that has gone does nothing.
     pub async fn commit(&self, work: Work, epoch: Epoch) -> Done {
         let (done, wait) = oneshot::channel();

@@ -6,7 +6,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -52,10 +52,21 @@ pub enum Durability {
     Disk,
 }
 
+/// What a server shows to clients who ask for TLS, in PEM.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'p> {
+    /// Its certificate.
+    pub certificate: &'p str,
+    /// The key to it.
+    pub key: &'p str,
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
     connection: String,
+    /// On 127.0.0.1; 0 if it is not ours.
+    port: u16,
     /// Of a throw-away one.
     watch: Option<Mutex<Watch>>,
 }
@@ -84,7 +95,7 @@ impl Server {
     /// If there is none and `HOOKPROOF_REQUIRE_POSTGRES` is set.
     pub fn find(what: &str, durability: Durability) -> Option<Self> {
         if let Ok(connection) = env::var(SERVER_VARIABLE) {
-            return Some(Self { connection, watch: None });
+            return Some(Self { connection, port: 0, watch: None });
         }
         Self::own(what, durability)
     }
@@ -92,9 +103,21 @@ impl Server {
     /// A throw-away server, whatever else there is: one that may crash. Without the programs, says on stderr that `what` is skipped.
     ///
     /// # Panics
-    /// If there are none and `HOOKPROOF_REQUIRE_POSTGRES` is set.
+    /// As of [`Server::find`].
     pub fn own(what: &str, durability: Durability) -> Option<Self> {
-        match Self::start(durability) {
+        Self::expect(what, Self::start(durability))
+    }
+
+    /// A throw-away server that speaks TLS as `identity`; without the programs, says on stderr that `what` is skipped.
+    ///
+    /// # Panics
+    /// As of [`Server::find`].
+    pub fn find_with_tls(what: &str, identity: Identity<'_>) -> Option<Self> {
+        Self::expect(what, Self::start_as(Durability::None, Some(identity)))
+    }
+
+    fn expect(what: &str, started: io::Result<Self>) -> Option<Self> {
+        match started {
             Ok(server) => Some(server),
             Err(error) => {
                 assert!(env::var_os(REQUIRE_VARIABLE).is_none(), "{what} needs PostgreSQL: {error}");
@@ -109,6 +132,10 @@ impl Server {
     /// # Errors
     /// The programs are not installed, or do not start.
     pub fn start(durability: Durability) -> io::Result<Self> {
+        Self::start_as(durability, None)
+    }
+
+    fn start_as(durability: Durability, identity: Option<Identity<'_>>) -> io::Result<Self> {
         let programs = programs().ok_or_else(|| io::Error::other("its server programs are not installed"))?;
         let folder = tempfile::Builder::new().prefix("hookproof-pg").tempdir()?;
         let mut shell = shell(folder.path())?;
@@ -116,6 +143,10 @@ impl Server {
         shell.args(["-c", WATCH, "watch"]).arg(&programs).arg(folder.path()).arg(port.to_string());
         for setting in settings(durability) {
             shell.args(["-c", setting]);
+        }
+        if let Some(identity) = identity {
+            write_identity(folder.path(), identity)?;
+            shell.args(["-c", "ssl=on", "-c", "ssl_cert_file=../server.crt", "-c", "ssl_key_file=../server.key"]);
         }
         let mut process = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let pipes = process.stdin.take().zip(process.stdout.take());
@@ -128,7 +159,7 @@ impl Server {
         let connection = format!("host={} port={port} user=hookproof dbname=postgres", folder.path().display());
         // From here on it is the shell's to remove.
         let _ = folder.keep();
-        Ok(Self { connection, watch: Some(Mutex::new(watch)) })
+        Ok(Self { connection, port, watch: Some(Mutex::new(watch)) })
     }
 
     /// Lets a throw-away server crash (`pg_ctl stop -m immediate`: what it has not written to its log is lost), and starts it again.
@@ -146,6 +177,23 @@ impl Server {
     pub fn connection(&self) -> &str {
         &self.connection
     }
+
+    /// How to connect to it over TCP, where it is called `host`.
+    pub fn connection_as(&self, host: &str) -> String {
+        format!("host={host} hostaddr=127.0.0.1 port={} user=hookproof dbname=postgres", self.port)
+    }
+}
+
+/// Puts the files into `folder`, whose owner they are for alone.
+fn write_identity(folder: &Path, identity: Identity<'_>) -> io::Result<()> {
+    let owner = fs::metadata(folder)?;
+    for (name, text) in [("server.crt", identity.certificate), ("server.key", identity.key)] {
+        let path = folder.join(name);
+        fs::write(&path, text)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        chown(&path, Some(owner.uid()), Some(owner.gid()))?;
+    }
+    Ok(())
 }
 
 fn settings(durability: Durability) -> &'static [&'static str] {

@@ -6,11 +6,12 @@ use hookproof_core::assignment::UserId;
 use hookproof_core::experiment::Experiment;
 use hookproof_core::lineage::Lineage;
 use hookproof_runtime::store::Stored;
-use hookproof_runtime::store::sqlite::View;
 
 use super::file;
 use crate::args::VerifyArgs;
 use crate::exit::{Exit, Failure};
+use crate::hook_file;
+use crate::location::Location;
 use crate::terminal::{self, Terminal};
 
 /// Rows that differ and are printed; of more, the number.
@@ -21,16 +22,15 @@ const SHOWN_MAX: u64 = 1_000;
 /// # Errors
 /// The file is bad, or the store can't be read or is another experiment's.
 pub(crate) fn verify(args: &VerifyArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let lineage = file::load_lineage(&args.file, terminal)?;
-    let view = View::open(&args.store).map_err(|error| Failure::bad_input(error.to_string()))?;
-    let unreadable = |error| Failure::harness(format!("the store {} can't be read: {error}", args.store.display()));
-    if view.lineage().map_err(unreadable)?.is_some_and(|id| id != lineage.id()) {
-        let remedy = "name the file with its namespace, lineage, hash and secret";
-        let store = args.store.display();
-        return Err(Failure::bad_input(format!("{store} is the store of another experiment or secret: {remedy}")));
-    }
+    let (lineage, location) = if let Some(store) = &args.store {
+        (file::load_lineage(&args.file, terminal)?, Location::Sqlite(store.clone()))
+    } else {
+        let file = hook_file::load(&args.file, terminal)?;
+        (file.lineage, Location::of(file.store, &args.file))
+    };
     let mut verified = Verified::default();
-    view.for_each(|stored| verified.look_at(&lineage, &stored)).map_err(unreadable)?;
+    let look = location.look(&lineage)?;
+    look.for_each(|stored| verified.look_at(&lineage, &stored)).map_err(|why| location.unreadable(&why))?;
     terminal::print(verified.render().as_bytes())?;
     Ok(match (verified.differing, verified.records) {
         (0, 0) => Exit::Inconclusive,

@@ -19,6 +19,35 @@ fn what_new_writes_is_explained_valid_and_passes() {
 }
 
 #[test]
+fn the_file_of_a_hook_is_valid_as_it_is_and_with_the_defaults_that_it_shows() {
+    let folder = Folder::with(&[
+        ("experiment.secret", "not to be guessed at all"),
+        ("hook.token", "a-token-that-nobody-guesses"),
+    ]);
+    for secret in ["experiment.secret", "hook.token"] {
+        let rights = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(folder.path(secret), rights).expect("the file is ours");
+    }
+    let new = folder.run(&["new", "hook.toml", "--hook"]);
+    assert_eq!((new.exit, new.stdout.as_str()), (0, ""));
+    assert!(new.stderr.contains("hookproof serve --config hook.toml --check"), "{}", new.stderr);
+    let starter = fs::read_to_string(folder.path("hook.toml")).expect("it was written");
+    assert_eq!(folder.run(&["new", "--hook"]).stdout, starter);
+    let check = || folder.run(&["serve", "--config", "hook.toml", "--check"]);
+    let valid = check();
+    assert_eq!(valid.exit, 0, "{}", valid.stderr);
+    assert!(valid.stdout.contains("my-experiment version 1 of lineage prod/my-experiment; store sqlite hook.db"));
+
+    let is_key = |line: &&str| line.starts_with('#') && line[1..].starts_with(|first: char| first.is_ascii_lowercase());
+    let keys = starter.lines().filter(is_key).count();
+    let shown = starter.lines().map(|line| if is_key(&line) { &line[1..] } else { line }).collect::<Vec<_>>();
+    assert!(keys > 15, "only {keys} keys are shown");
+    folder.write("hook.toml", shown.join("\n"));
+    let with_defaults = check();
+    assert_eq!((with_defaults.exit, with_defaults.stdout), (0, valid.stdout), "{}", with_defaults.stderr);
+}
+
+#[test]
 fn without_a_file_the_same_is_printed() {
     let folder = Folder::new();
     let printed = folder.run(&["new"]);

@@ -2,6 +2,7 @@
 //!
 //! Method: the binary itself on a port of its own, with a store in a temporary folder, against a small quota service over real HTTP.
 
+mod postgres;
 mod quota;
 mod sidecar;
 
@@ -58,6 +59,40 @@ fn a_treated_visit_is_granted_once_and_answered_alike_after_a_restart() {
     let verified = folder.run(&["experiment", "verify", "hook.toml", "--store", "hook.db"]);
     assert_eq!(verified.exit, 0, "{}{}", verified.stdout, verified.stderr);
     assert!(verified.stdout.ends_with(" records, all as computed\n"), "{}", verified.stdout);
+}
+
+/// A grant that was under way when the store of `folder` was copied, and after that copy was put back.
+fn restored(folder: &Folder, quota: &Quota) {
+    let sidecar = Sidecar::start(folder);
+    let grant = id_of(&treated(&sidecar).1);
+    until(|| quota.requests().contains_key(&grant).then_some(()));
+    assert_eq!(sidecar.end(), 0);
+    let begun = folder.run(&["begin-epoch", "--config", "hook.toml"]);
+    assert_eq!(begun.exit, 0, "{}", begun.stderr);
+    assert!(begun.stdout.contains(" has begun; what is open is in doubt"), "{}", begun.stdout);
+
+    let before = quota.requests()[&grant];
+    let sidecar = Sidecar::start(folder);
+    wait_for_state(&sidecar, &grant, "parked");
+    let evidence = sidecar.get_as_operator(&format!("/v1/parked/{grant}")).json();
+    assert_eq!((&evidence["reason"], &evidence["first_sent_at"]), (&json!("history-lost"), &json!(null)));
+    assert_eq!(quota.requests()[&grant], before, "nothing was sent");
+    assert_eq!(sidecar.end(), 0);
+}
+
+#[test]
+fn after_a_restore_what_was_open_is_not_sent_again() {
+    let quota = Quota::start(500);
+    let folder = folder(&quota.url(), "");
+    let begin = || folder.run(&["begin-epoch", "--config", "hook.toml"]);
+    assert_eq!(begin().exit, 2, "there is no store yet");
+    assert!(!folder.path("hook.db").exists(), "and none is made");
+    let sidecar = Sidecar::start(&folder);
+    let refused = begin();
+    assert_eq!(refused.exit, 2, "{}", refused.stdout);
+    assert!(refused.stderr.contains("another process has the store"), "{}", refused.stderr);
+    assert_eq!(sidecar.end(), 0);
+    restored(&folder, &quota);
 }
 
 #[test]
@@ -253,6 +288,45 @@ fn what_is_too_much_is_turned_away_at_once() {
 }
 
 #[test]
+fn a_client_that_asks_and_never_reads_loses_its_connection() {
+    let folder = folder("http://127.0.0.1:9", "request-timeout = \"500ms\"\nmax-connections = 2");
+    let sidecar = Sidecar::start(&folder);
+    let mut deaf = sidecar.connect();
+    deaf.set_write_timeout(Some(sidecar::PATIENCE)).expect("no time is zero");
+    let error = loop {
+        if let Err(error) = deaf.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n") {
+            break error;
+        }
+    };
+    let is_ended = [std::io::ErrorKind::ConnectionReset, std::io::ErrorKind::BrokenPipe].contains(&error.kind());
+    assert!(is_ended, "the server ends it: {error}");
+    assert_eq!(sidecar.end(), 0);
+}
+
+#[test]
+fn a_token_that_others_could_read_on_the_way_is_warned_of() {
+    let folder = folder("", "");
+    folder.write("quota.token", "one that nobody guesses");
+    private(&folder, "quota.token");
+    for (url, is_open) in [
+        ("http://quota.example", true),
+        ("http://192.0.2.1:8080", true),
+        ("http://localhost:9000", false),
+        ("http://127.0.0.1:9000", false),
+        ("http://[::1]:9000", false),
+    ] {
+        let text = config(url, "");
+        folder.write("hook.toml", text.replace("[server]", "token-file = \"quota.token\"\n[server]"));
+        let checked = folder.run(&["serve", "--config", "hook.toml", "--check"]);
+        assert_eq!(checked.exit, 0, "{}", checked.stderr);
+        assert_eq!(checked.stderr.contains("without TLS"), is_open, "{url}: {}", checked.stderr);
+        folder.write("hook.toml", text);
+        let tokenless = folder.run(&["serve", "--config", "hook.toml", "--check"]).stderr;
+        assert!(!tokenless.contains("without TLS"), "{url}: {tokenless}");
+    }
+}
+
+#[test]
 fn metrics_are_those_of_prometheus() {
     let folder = folder("http://127.0.0.1:9", "");
     let sidecar = Sidecar::start(&folder);
@@ -376,7 +450,7 @@ fn operators_need_a_token_and_a_sidecar_on_this_machine() {
     let folder = folder("http://127.0.0.1:9", "");
     let cases: [(&[&str], i32, &str); 4] = [
         (&["parked", "list"], 2, "there is no token"),
-        (&["parked", "list", "--token-file", "hook.token", "--url", "https://127.0.0.1:1"], 2, "no URL of a sidecar"),
+        (&["parked", "list", "--token-file", "hook.token", "--url", "ftp://127.0.0.1:1"], 2, "no URL of a sidecar"),
         (&["parked", "list", "--token-file", "hook.token", "--url", "http://192.0.2.1:1"], 2, "is not this machine"),
         (&["parked", "list", "--token-file", "hook.token", "--url", "http://127.0.0.1:9"], 5, "no sidecar answers"),
     ];

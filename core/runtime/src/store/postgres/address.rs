@@ -17,7 +17,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{OpenError, Settings};
+use super::{OpenError, Settings, sslmode};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A name of a schema is at most this long, or the server would cut it.
@@ -38,9 +38,8 @@ impl Address {
         if schema.is_empty() || schema.len() > SCHEMA_MAX || !is_plain || schema.starts_with("pg_") {
             return Err(OpenError::SchemaName(schema.clone()));
         }
-        // The parser does not know the word, and both mean the same here.
-        let known = connection.replacen("sslmode=verify-full", "sslmode=require", 1);
-        let mut config: Config = known.parse().map_err(|_| OpenError::ConnectionString)?;
+        let mut config: Config =
+            sslmode::in_known_words(connection).parse().map_err(|_| OpenError::ConnectionString)?;
         config.target_session_attrs(TargetSessionAttrs::ReadWrite).tcp_user_timeout(*commit_timeout);
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
@@ -121,6 +120,19 @@ mod tests {
         assert!(is_encrypted("host=/run/postgresql,db.example user=hook"));
         assert!(is_encrypted("postgres://hook@localhost/hook?sslmode=require"));
         assert!(is_encrypted("host=localhost user=hook sslmode=verify-full"));
+    }
+
+    #[test]
+    fn a_password_that_looks_like_a_setting_stays_as_it_is() {
+        for connection in [
+            "postgres://hook:sslmode=verify-full@db.example/hook?sslmode=disable",
+            "host=db.example password=sslmode=verify-full sslmode=disable",
+            "host=db.example sslmode=disable password='sslmode=verify-full'",
+        ] {
+            let address = address(connection).unwrap();
+            assert_eq!(address.config.get_password(), Some(&b"sslmode=verify-full"[..]), "{connection}");
+            assert!(address.tls.is_none(), "{connection}");
+        }
     }
 
     #[test]

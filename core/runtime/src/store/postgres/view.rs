@@ -1,6 +1,7 @@
-//! Reading beside the commits: for operators, on a connection that no commit uses meanwhile.
+//! Reading beside the commits: for operators, on a connection that no commit uses meanwhile; and to check every decision again.
 
 use hookproof_core::identity::GrantId;
+use hookproof_core::store::LineageId;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -15,6 +16,9 @@ use super::{Failure, Postgres, failure};
 const BACKLOG: &str = "SELECT (SELECT count(*) FROM users WHERE state = 'pending'), \
                               (SELECT count(*) FROM users WHERE state = 'claimed'), \
                               (SELECT count(*) FROM users WHERE state = 'parked')";
+
+/// Records that are read at once, where all are.
+const PAGE: usize = 1_000;
 
 impl From<Failure> for ReadError {
     fn from(failure: Failure) -> Self {
@@ -51,6 +55,38 @@ impl Postgres {
         let after = after.as_ref().map(|id| id.as_bytes().as_slice());
         let rows = self.read(&list, &[&after, &i64::from(limit)]).await?;
         Ok(rows.iter().map(stored).collect::<Result<_, _>>()?)
+    }
+
+    /// Whose store it is; nobody's before it was opened by a hook.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn lineage(&self) -> Result<Option<LineageId>, ReadError> {
+        let rows = self.read("SELECT lineage FROM store", &[]).await?;
+        let row = rows.first().ok_or(Failure::Damaged(0))?;
+        let lineage = row.try_get::<_, Option<&[u8]>>(0).map_err(Failure::from)?;
+        let lineage = lineage.map(<[u8; 16]>::try_from).transpose().map_err(|_| Failure::Damaged(0))?;
+        Ok(lineage.map(LineageId))
+    }
+
+    /// Shows every user's record, in the order of their ids. Users who are admitted meanwhile may be shown or not.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn for_each(&self, mut show: impl FnMut(Stored)) -> Result<(), ReadError> {
+        let page = format!("SELECT {RECORD} FROM users WHERE user_id > $1 ORDER BY user_id LIMIT {PAGE}");
+        let mut after = String::new();
+        loop {
+            let rows = self.read(&page, &[&after]).await?;
+            for row in &rows {
+                let stored = stored(row)?;
+                stored.user.id.as_ref().clone_into(&mut after);
+                show(stored);
+            }
+            if rows.len() < PAGE {
+                return Ok(());
+            }
+        }
     }
 
     /// How many grants are in the states that do not last.

@@ -4,8 +4,6 @@ use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use super::OpenError;
 
@@ -15,14 +13,17 @@ const MODE: u32 = 0o600;
 /// put links there first).
 const OTHERS_WRITE: u32 = 0o002;
 
-/// How often the lock is looked at, half a second in all. Whoever has just closed the store and starts a program meanwhile has the lock a little longer,
-/// since the program holds what was open until it is executed.
-const LOOKS_MAX: u32 = 50;
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
 /// Holds the store's lock until it is dropped, or the process ends in whatever way.
 pub(super) struct Guard {
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Guard {
+    /// Closing the file would not do: a process that is just being started by another thread has it open until it executes its program.
+    fn drop(&mut self) {
+        // What fails here is unlocked when the process ends.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Guard {
@@ -41,18 +42,12 @@ impl Guard {
             }
         }
         let lock = private(&lock_path).map_err(failed)?;
-        let mut looks = 1;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if looks < LOOKS_MAX => thread::sleep(LOOK_AGAIN),
-                Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.to_owned())),
-                Err(TryLockError::Error(source)) => return Err(failed(source)),
-            }
-            looks += 1;
-        }
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::Locked(path.to_owned()),
+            TryLockError::Error(source) => failed(source),
+        })?;
         private(path).map_err(failed)?;
-        Ok(Self { _lock: lock })
+        Ok(Self { lock })
     }
 }
 

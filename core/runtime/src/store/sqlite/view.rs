@@ -59,15 +59,27 @@ impl View {
         Ok(())
     }
 
-    pub(super) fn record(&self, user_id: &str) -> Result<Option<Stored>, rusqlite::Error> {
+    /// The user's record, if there is one.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn record(&self, user_id: &str) -> Result<Option<Stored>, rusqlite::Error> {
         self.one("user_id = ?1", params![user_id])
     }
 
-    pub(super) fn grant(&self, id: GrantId) -> Result<Option<Stored>, rusqlite::Error> {
+    /// The record of the user who has the grant, if there is one.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn grant(&self, id: GrantId) -> Result<Option<Stored>, rusqlite::Error> {
         self.one("grant_id = ?1", params![id.as_bytes()])
     }
 
-    pub(super) fn parked(&self, after: Option<GrantId>, limit: u16) -> Result<Vec<Stored>, rusqlite::Error> {
+    /// The first `limit` parked grants, or those that were parked after another one.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn parked(&self, after: Option<GrantId>, limit: u16) -> Result<Vec<Stored>, rusqlite::Error> {
         let list = format!(
             "SELECT {RECORD} FROM users WHERE state = 'parked' AND (?1 IS NULL OR (changed_at, user_id) > \
              (SELECT changed_at, user_id FROM users WHERE grant_id = ?1)) ORDER BY changed_at, user_id LIMIT ?2"
@@ -77,8 +89,11 @@ impl View {
         rows.collect()
     }
 
-    /// Each count is read from an index of just these grants.
-    pub(super) fn backlog(&self) -> Result<Backlog, rusqlite::Error> {
+    /// How many grants are in the states that do not last. Each count is read from an index of just these grants.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn backlog(&self) -> Result<Backlog, rusqlite::Error> {
         let open = "SELECT count(*) FROM users WHERE state = ?1 AND due_at IS NOT NULL";
         let count = |state: GrantState| {
             self.connection.prepare_cached(open)?.query_row([state.name()], |row| row.get::<_, u64>(0))
