@@ -24,8 +24,12 @@ mod compiled_in {
     use std::env;
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::thread;
+    use std::time::Duration;
 
     use rustix::process::{Signal, getpid, kill_process};
+
+    const UNTIL_STOPPED: Duration = Duration::from_millis(200);
 
     /// What befalls the process, and where.
     struct Harm {
@@ -56,12 +60,14 @@ mod compiled_in {
         for harm in HARMS.iter().filter(|harm| harm.name == name) {
             if harm.come_count.fetch_add(1, Ordering::Relaxed) + 1 == harm.come {
                 let _ = kill_process(getpid(), harm.signal);
-                // Nothing of a killed process may run any more, not even a destructor.
                 if harm.signal == Signal::KILL {
+                    // Nothing of a killed process may run any more, not even a destructor.
                     loop {
-                        std::thread::park();
+                        thread::park();
                     }
                 }
+                // Another thread may be the one that takes the signal, when it has a core, and this one would go on until then.
+                thread::sleep(UNTIL_STOPPED);
             }
         }
     }
