@@ -8,6 +8,9 @@
 //! the store does not take), each command that waits for a commit, and [`Known`]. A backlog of grants is in the store
 //! and takes none.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +107,8 @@ pub(crate) struct Driver {
     ended: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
     stop: Option<oneshot::Receiver<()>>,
+    /// No visit comes any more, and none waits to be taken.
+    is_last_visit_taken: bool,
 }
 
 impl Driver {
@@ -128,31 +133,44 @@ impl Driver {
             ended,
             events,
             stop: Some(stop),
+            is_last_visit_taken: false,
         }
     }
 
     /// Runs until it was told to stop and nothing is under way any more.
     pub(crate) async fn run(mut self) {
         self.feed(Input::Started { draw: rand::random() });
-        while self.stop.is_some() || !self.hook.is_idle() || !self.waiting.is_empty() || self.ordered_count > 0 {
-            let wait = self.until_deadline();
-            // The ends of operations first: they free what visits wait for, and there are no more of them than were begun.
-            tokio::select! {
-                biased;
-                Some(event) = self.events.recv() => self.on_event(event),
-                () = told(&mut self.stop), if self.stop.is_some() => {
-                    self.stop = None;
-                    self.visits.close();
-                    self.orders.close();
-                    self.feed(Input::Stop);
-                }
-                () = sleep(wait) => {
-                    self.hook.handle_timeout(self.clock.now());
-                    self.perform();
-                }
-                Some(visit) = self.visits.recv() => self.on_visits(visit),
-                Some(order) = self.orders.recv() => self.on_order(order),
+        while !self.is_done() {
+            self.turn().await;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_last_visit_taken && self.hook.is_idle() && self.waiting.is_empty() && self.ordered_count == 0
+    }
+
+    /// Waits for something to happen, and does what follows.
+    async fn turn(&mut self) {
+        let wait = self.until_deadline();
+        // The ends of operations first: they free what visits wait for, and there are no more of them than were begun.
+        tokio::select! {
+            biased;
+            Some(event) = self.events.recv() => self.on_event(event),
+            () = told(&mut self.stop), if self.stop.is_some() => {
+                self.stop = None;
+                self.visits.close();
+                self.orders.close();
+                self.feed(Input::Stop);
             }
+            () = sleep(wait) => {
+                self.hook.handle_timeout(self.clock.now());
+                self.perform();
+            }
+            visit = self.visits.recv(), if !self.is_last_visit_taken => match visit {
+                Some(visit) => self.on_visits(visit),
+                None => self.is_last_visit_taken = true,
+            },
+            Some(order) = self.orders.recv() => self.on_order(order),
         }
     }
 
@@ -172,9 +190,7 @@ impl Driver {
     }
 
     fn on_visit(&mut self, Visit { user, answer }: Visit) {
-        if self.users.is_to_be_swept() {
-            self.users.sweep(self.hook.users().chain(self.waiting.values().map(|(user, _)| *user)));
-        }
+        self.sweep_users();
         let visit = VisitToken(self.visit_count);
         self.visit_count += 1;
         let id = Arc::clone(&user.id);
@@ -187,6 +203,7 @@ impl Driver {
         match event {
             Event::Stored { ticket, mut done, sent } => {
                 self.learn(&done, &sent.about);
+                self.sweep_users();
                 self.name_users(&mut done, &sent.users);
                 self.feed(Input::Stored { ticket, reply: done.reply, draw: rand::random() });
             }
@@ -361,10 +378,11 @@ impl Driver {
         self.store_state.send_replace(state);
     }
 
-    /// Gives the users of a reply the handles by which the machines know them.
+    /// Gives the users of a reply the handles by which the machines know them. The store's word on them counts: the correlation of the
+    /// first exposure goes with every request, not that of a later visit.
     fn name_users(&mut self, done: &mut Done, sent: &[UserHandle]) {
-        for (user, known) in sent.iter().zip(&done.users) {
-            self.users.get_mut(*user).grant = known.grant;
+        for (user, stored) in sent.iter().zip(&done.users) {
+            self.users.set(*user, stored);
         }
         let Reply::Committed { results, .. } = &mut done.reply else { return };
         for result in results {
@@ -373,10 +391,17 @@ impl Driver {
                     let place = usize::try_from(grant.user.0).expect("a store's handles are places");
                     grant.user = match sent.get(place) {
                         Some(user) => *user,
-                        None => self.users.handle(done.users[place].clone()),
+                        None => self.users.stored(&done.users[place]),
                     };
                 }
             }
+        }
+    }
+
+    /// Forgets who is not named any more, whenever there may be many: a process that only delivers meets new users, too.
+    fn sweep_users(&mut self) {
+        if self.users.is_to_be_swept() {
+            self.users.sweep(self.hook.users().chain(self.waiting.values().map(|(user, _)| *user)));
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A handle lives as long as anything in the process may still name it, and only in this process; the store knows users by
 //! their ids. What is not named any more is found by looking at everything that is: when the table has doubled, it is
-//! swept, so a visit pays for it with a constant on average.
+//! swept, so each user who is added pays for it with a constant on average.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use hookproof_core::identity::UserHandle;
 use crate::store::User;
 
 /// Below this it is not worth sweeping.
-const SWEEP_MIN: usize = 1_024;
+pub(crate) const SWEEP_MIN: usize = 1_024;
 
 /// The table.
 #[derive(Debug)]
@@ -45,14 +45,29 @@ impl Users {
         self.by_handle.get(&handle).expect("a handle that a machine names is never swept")
     }
 
-    /// The same, to add what the store knows.
-    pub(crate) fn get_mut(&mut self, handle: UserHandle) -> &mut User {
-        self.by_handle.get_mut(&handle).expect("a handle that a machine names is never swept")
+    /// What the store says of a user counts from here on.
+    pub(crate) fn set(&mut self, handle: UserHandle, stored: &User) {
+        let user = self.by_handle.get_mut(&handle).expect("a handle that a machine names is never swept");
+        user.correlation.clone_from(&stored.correlation);
+        user.grant = stored.grant;
+    }
+
+    /// The handle of a user as the store knows them, whatever a visit that is under way has said.
+    pub(crate) fn stored(&mut self, stored: &User) -> UserHandle {
+        let handle = self.handle(stored.clone());
+        self.set(handle, stored);
+        handle
     }
 
     /// Whether it is time for [`Users::sweep`].
     pub(crate) fn is_to_be_swept(&self) -> bool {
         self.by_handle.len() >= self.sweep_at
+    }
+
+    /// How many are in it.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.by_handle.len()
     }
 
     /// Forgets all but the `live` ones.
@@ -81,6 +96,16 @@ mod tests {
         assert_eq!(users.handle(user("ann")), ann);
         assert_eq!(&*users.get(ann).id, "ann");
         assert!(![ann, bob].contains(&users.handle(user("bob"))));
+    }
+
+    #[test]
+    fn the_stores_word_on_a_user_replaces_that_of_a_visit_and_is_not_replaced_by_one() {
+        let of_correlation = |correlation: &str| User { correlation: Some(correlation.into()), ..user("ann") };
+        let mut users = Users::new();
+        let ann = users.handle(of_correlation("of the visit"));
+        assert_eq!(users.stored(&of_correlation("of the first exposure")), ann);
+        assert_eq!(users.handle(of_correlation("of another visit")), ann);
+        assert_eq!(users.get(ann).correlation.as_deref(), Some("of the first exposure"));
     }
 
     #[test]

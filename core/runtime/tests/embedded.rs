@@ -131,6 +131,42 @@ async fn a_service_that_fails_at_first_is_asked_again_with_the_same_key_and_body
     assert!(requests.iter().all(|r| r.headers["idempotency-key"] == requests[0].headers["idempotency-key"]));
 }
 
+#[tokio::test]
+async fn the_first_exposures_correlation_goes_with_the_request_whoever_visits_and_sends() {
+    let (folder, service) = (tempfile::tempdir().unwrap(), MockServer::start().await);
+    let running = start(folder.path(), "http://127.0.0.1:9");
+    let user = treated(&running).await;
+    assert!(running.shut_down(PATIENCE).await);
+
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&service).await;
+    let running = start(folder.path(), &service.uri());
+    running.hook().visit(&user, Some("ffffffffffffffffffffffffffffffff")).await.unwrap();
+    wait_for(&running, &user, GrantState::Delivered).await;
+    assert!(running.shut_down(PATIENCE).await);
+    let body = format!("{{\"user_id\":\"{user}\",\"units\":25}}");
+    let requests = service.received_requests().await.unwrap();
+    let request = requests.iter().find(|request| request.body == body.as_bytes()).unwrap();
+    assert_eq!(request.headers["traceparent"], "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000001-01");
+}
+
+#[tokio::test]
+async fn visits_that_wait_at_the_end_are_answered_and_later_ones_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path(), "http://127.0.0.1:9");
+    let hook = running.hook().clone();
+    hook.visit("ann", None).await.unwrap();
+    let users: Vec<_> = (0..100).map(|number| format!("waits-{number}")).collect();
+    let mut waiting: Vec<_> = users.iter().map(|user| Box::pin(hook.visit(user, None))).collect();
+    for visit in &mut waiting {
+        assert!(visit.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    assert!(running.shut_down(PATIENCE).await);
+    for visit in waiting {
+        assert_eq!(visit.await.map(|visited| visited.basis), Ok(Basis::FirstExposure));
+    }
+    assert_eq!(at_once(&hook, "bob"), Some(Err(VisitError::ShuttingDown)));
+}
+
 /// What a visit is answered with that waits for nothing: it is polled once.
 fn at_once(hook: &Hook, user: &str) -> Option<Result<Visited, VisitError>> {
     match pin!(hook.visit(user, None)).poll(&mut Context::from_waker(Waker::noop())) {
