@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use crate::hook::{Basis, Hook, VisitError, Visited};
-use crate::store::{Backlog, ReadError, Store, Stored};
+use crate::store::{Backlog, ParkedPlace, ReadError, Store, Stored};
 
 /// What is known of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,11 +116,12 @@ impl Hook {
         self.store()?.grant(id).await
     }
 
-    /// The first `limit` grants that wait for a human, the one that was parked first before the others, or those `after` another one.
+    /// The first `limit` grants that wait for a human, the one that was parked first before the others, or those `after` a place in the
+    /// list.
     ///
     /// # Errors
     /// The store can't be read.
-    pub async fn parked(&self, after: Option<GrantId>, limit: u16) -> Result<Vec<Stored>, ReadError> {
+    pub async fn parked(&self, after: Option<ParkedPlace>, limit: u16) -> Result<Vec<Stored>, ReadError> {
         self.store()?.parked(after, limit).await
     }
 

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hookproof_core::identity::GrantId;
-use hookproof_core::store::rows::UserRecord;
-use hookproof_core::store::{Command, Epoch, Reply};
+use hookproof_core::store::rows::{GrantRecord, UserRecord};
+use hookproof_core::store::{Command, Epoch, Evidence, Reply};
 use hookproof_core::time::{WallTime, nanos};
 use thiserror::Error;
 
@@ -62,6 +62,28 @@ pub struct Stored {
     pub record: UserRecord,
     /// By how much the grant raises the quota.
     pub units: Option<u32>,
+}
+
+/// A place in the list of parked grants. It stays where it is when the grant that had it is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParkedPlace {
+    /// When the grant was parked: the list is in this order, and then in that of the users' ids.
+    pub parked_at: WallTime,
+    /// The grant.
+    pub grant: GrantId,
+}
+
+impl Stored {
+    /// The place in the list of parked grants, if the grant is parked.
+    pub const fn parked_place(&self) -> Option<ParkedPlace> {
+        match self.record.grant {
+            Some(GrantRecord::Parked(Evidence { grant, parked_at, .. })) => Some(ParkedPlace { parked_at, grant }),
+            Some(
+                GrantRecord::Pending(_) | GrantRecord::Claimed(_) | GrantRecord::Delivered | GrantRecord::Rejected,
+            )
+            | None => None,
+        }
+    }
 }
 
 /// How many grants are in each of the states that do not last.
@@ -122,8 +144,8 @@ impl Store {
         }
     }
 
-    /// The first `limit` parked grants, or those that were parked after another one.
-    pub(crate) async fn parked(&self, after: Option<GrantId>, limit: u16) -> Result<Vec<Stored>, ReadError> {
+    /// The first `limit` parked grants, or those that come `after` a place in the list.
+    pub(crate) async fn parked(&self, after: Option<ParkedPlace>, limit: u16) -> Result<Vec<Stored>, ReadError> {
         match self {
             Self::Sqlite(store) => store.parked(after, limit).await,
             Self::Postgres(store) => store.parked(after, limit).await,

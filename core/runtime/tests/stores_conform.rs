@@ -24,7 +24,7 @@ use hookproof_core::store::{
 use hookproof_core::time::WallTime;
 use hookproof_runtime::store::postgres::{Postgres, Settings};
 use hookproof_runtime::store::sqlite::{Database, View};
-use hookproof_runtime::store::{Backlog, Done, Stored, User, Work};
+use hookproof_runtime::store::{Backlog, Done, ParkedPlace, Stored, User, Work};
 use hookproof_testing::postgres::{Durability, Server};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -173,7 +173,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    fn parked(&self, after: Option<GrantId>, limit: u16) -> Vec<Stored> {
+    fn parked(&self, after: Option<ParkedPlace>, limit: u16) -> Vec<Stored> {
         match self {
             Self::Sqlite { path, .. } => View::open(path).unwrap().parked(after, limit).unwrap(),
             Self::Postgres { runtime, store, .. } => runtime.block_on(store.parked(after, limit)).unwrap(),
@@ -310,7 +310,7 @@ impl<'a> Pair<'a> {
         for limit in 1..=3 {
             let mut listed: Vec<Stored> = Vec::new();
             loop {
-                let page = self.subject.parked(listed.last().and_then(|stored| stored.user.grant), limit);
+                let page = self.subject.parked(listed.last().and_then(Stored::parked_place), limit);
                 assert!(page.len() <= usize::from(limit));
                 if page.is_empty() {
                     break;

@@ -1,5 +1,6 @@
 //! `parked …`: an operator's word about grants that wait for one.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use hookproof_runtime::client::{Roots, trust};
@@ -25,15 +26,16 @@ const PAGE: usize = 1_000;
 /// The sidecar can't be asked, or refuses.
 pub(crate) fn list(args: &ParkedListArgs) -> Result<Exit, Failure> {
     let mut all: Vec<Parked> = Vec::new();
-    loop {
-        let after = all.last().map(|parked| format!("&after={}", parked.grant_id)).unwrap_or_default();
+    let mut after = String::new();
+    let total = loop {
         let page: ParkedList = read(ask(&args.sidecar, &format!("/v1/parked?limit={PAGE}{after}"), None)?)?;
-        let is_last = page.parked.len() < PAGE;
+        // One that was parked again since the last page stands at its new place only.
+        let again: HashSet<&str> = page.parked.iter().map(|parked| parked.grant_id.as_str()).collect();
+        all.retain(|parked| !again.contains(parked.grant_id.as_str()));
         all.extend(page.parked);
-        if is_last {
-            break;
-        }
-    }
+        let Some(next) = page.next else { break page.total };
+        after = format!("&after={next}");
+    };
     let text = match args.format {
         CheckFormat::Human => all.iter().fold(String::new(), |mut text, parked| {
             let Parked { grant_id, user_id, units, reason, parked_at, .. } = parked;
@@ -41,7 +43,7 @@ pub(crate) fn list(args: &ParkedListArgs) -> Result<Exit, Failure> {
             let _ = writeln!(text, "{grant_id}  {since}  {reason}  {units} units  {}", user_id.escape_debug());
             text
         }),
-        CheckFormat::Json => json_text(&json!({"total": all.len(), "parked": all})),
+        CheckFormat::Json => json_text(&json!({"total": total, "parked": all})),
     };
     terminal::print(text.as_bytes())?;
     Ok(Exit::Pass)

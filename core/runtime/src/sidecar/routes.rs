@@ -15,11 +15,13 @@ use serde_json::json;
 
 use super::problem::Problem;
 use super::words::{
-    Evaluate, GrantStatus, Parked, ParkedList, Resolving, Visit, VisitAnswer, grant_id, resolution, variant,
+    Evaluate, GrantStatus, Parked, ParkedList, Resolving, Visit, VisitAnswer, grant_id, parked_place, resolution,
+    variant,
 };
 use super::{App, body, guard};
 use crate::hook::{Basis, VisitError};
 use crate::operator::StoreState;
+use crate::store::ParkedPlace;
 
 /// A correlation id in bytes.
 const CORRELATION_MAX: usize = 128;
@@ -151,7 +153,7 @@ async fn parked(State(app): State<Arc<App>>, request: Request<Body>) -> Result<R
     let (mut after, mut limit) = (None, PAGE);
     for (key, value) in url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
         match &*key {
-            "after" => after = Some(known_id(&value)?),
+            "after" => after = Some(place(&app, &value).await?),
             "limit" => {
                 let number = value.parse().ok().filter(|number| (1..=PAGE_MAX).contains(number));
                 limit =
@@ -162,7 +164,19 @@ async fn parked(State(app): State<Arc<App>>, request: Request<Body>) -> Result<R
     }
     let total = app.hook.backlog().await?.parked;
     let parked = app.hook.parked(after, limit).await?;
-    Ok(answer(StatusCode::OK, &ParkedList { total, parked: parked.iter().filter_map(Parked::new).collect() }))
+    Ok(answer(StatusCode::OK, &ParkedList::new(total, &parked, limit)))
+}
+
+/// The place in the list that `after` names: an answer's `next`, or a grant's id as long as that is parked.
+async fn place(app: &App, after: &str) -> Result<ParkedPlace, Problem> {
+    if let Some(place) = parked_place(after) {
+        return Ok(place);
+    }
+    let no_id = || Problem::bad_request("`after` is the `next` of an answer, or a grant's id");
+    let id = grant_id(after).ok_or_else(no_id)?;
+    let (_, place) = find(app, &id.to_string(), |_, stored| Some(stored.parked_place())).await?;
+    let detail = || format!("the grant {id} is not parked, so it has no place in the list: use `next`, or begin again");
+    place.ok_or_else(|| Problem::new(StatusCode::CONFLICT, detail()))
 }
 
 async fn one_parked(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {

@@ -4,11 +4,12 @@ use hookproof_core::experiment::{Experiment, VariantIndex};
 use hookproof_core::identity::GrantId;
 use hookproof_core::store::rows::GrantRecord;
 use hookproof_core::store::{Evidence, GrantState, Resolution};
+use hookproof_core::time::WallTime;
 use serde::{Deserialize, Serialize};
 
 use super::times;
 use crate::hook::{Basis, Visited};
-use crate::store::Stored;
+use crate::store::{ParkedPlace, Stored};
 
 /// `POST /v1/visits`.
 #[derive(Debug, Deserialize)]
@@ -89,6 +90,29 @@ pub struct ParkedList {
     pub total: u64,
     /// The first ones, by when they were parked.
     pub parked: Vec<Parked>,
+    /// What to ask for `after`, if there may be more: the last one's place, which outlives its resolution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl ParkedList {
+    /// A page of at most `limit`.
+    pub(super) fn new(total: u64, page: &[Stored], limit: u16) -> Self {
+        let is_full = page.len() >= usize::from(limit);
+        let next = page.last().filter(|_| is_full).and_then(Stored::parked_place).map(place_text);
+        Self { total, parked: page.iter().filter_map(Parked::new).collect(), next }
+    }
+}
+
+/// A place in the list of parked grants, as its reader hands it back.
+fn place_text(place: ParkedPlace) -> String {
+    format!("{}@{}", place.grant, place.parked_at.as_unix_nanos())
+}
+
+/// The place whose text it is.
+pub(super) fn parked_place(text: &str) -> Option<ParkedPlace> {
+    let (grant, nanos) = text.split_once('@')?;
+    Some(ParkedPlace { parked_at: WallTime::from_unix_nanos(nanos.parse().ok()?), grant: grant_id(grant)? })
 }
 
 /// A grant that waits for a human, with the evidence.
@@ -177,6 +201,16 @@ mod tests {
         assert_eq!(grant_id(&id.to_string().to_uppercase()), Some(id));
         for text in ["", "-", "30313233343536373839616263646566", "x0313233-3435-3637-3839-616263646566", "é"] {
             assert_eq!(grant_id(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_place_in_the_list_is_read_as_it_is_written_and_nothing_else_is() {
+        let grant = GrantId::from_bytes(*b"0123456789abcdef");
+        let place = ParkedPlace { parked_at: WallTime::from_unix_nanos(u64::MAX), grant };
+        assert_eq!(parked_place(&place_text(place)), Some(place));
+        for text in [String::new(), grant.to_string(), format!("{grant}@"), format!("{grant}@-1"), "@1".to_owned()] {
+            assert_eq!(parked_place(&text), None, "{text}");
         }
     }
 }

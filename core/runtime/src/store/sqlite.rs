@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 
 use self::file::Guard;
 use super::commit::{Places, open_grants_needed};
-use super::{Backlog, Done, ReadError, Stored, Work, system_time};
+use super::{Backlog, Done, ParkedPlace, ReadError, Stored, Work, system_time};
 use crate::failpoint;
 
 pub use self::view::View;
@@ -315,11 +315,11 @@ impl Sqlite {
         self.read(move |view| view.grant(id)).await
     }
 
-    /// The first `limit` parked grants, or those that were parked after another one.
+    /// The first `limit` parked grants, or those that come `after` a place in the list.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub async fn parked(&self, after: Option<GrantId>, limit: u16) -> Result<Vec<Stored>, ReadError> {
+    pub async fn parked(&self, after: Option<ParkedPlace>, limit: u16) -> Result<Vec<Stored>, ReadError> {
         self.read(move |view| view.parked(after, limit)).await
     }
 

@@ -6,8 +6,10 @@ mod postgres;
 mod quota;
 mod sidecar;
 
+use std::collections::HashSet;
 use std::io::Write as _;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::folder::{Finished, Folder};
@@ -216,7 +218,7 @@ fn an_operator_sees_the_evidence_of_a_parked_grant_and_decides() {
 }
 
 #[test]
-fn more_parked_grants_than_a_page_are_listed_page_by_page() {
+fn more_parked_grants_than_a_page_are_listed_page_by_page_whatever_is_resolved_meanwhile() {
     let quota = Quota::start(500);
     let folder = folder(&quota.url(), "");
     folder.write("hook.toml", config(&quota.url(), "").replace("\"idempotency-key\"", "\"none\""));
@@ -226,19 +228,53 @@ fn more_parked_grants_than_a_page_are_listed_page_by_page() {
     for grant in &grants {
         wait_for_state(&sidecar, grant, "parked");
     }
-    let (mut listed, mut after) = (Vec::new(), String::new());
+    let text = |value: &Value| value.as_str().expect("a string").to_owned();
+    let (mut listed, mut query) = (Vec::new(), "limit=3".to_owned());
     loop {
-        let page = sidecar.get_as_operator(&format!("/v1/parked?limit=3{after}")).json();
-        assert_eq!(page["total"], grants.len());
-        let page = page["parked"].as_array().expect("a list").clone();
-        let Some(last) = page.last() else { break };
-        after = format!("&after={}", last["grant_id"].as_str().expect("an id"));
-        assert!(page.len() <= 3);
-        listed.extend(page.iter().map(|parked| parked["grant_id"].as_str().expect("an id").to_owned()));
+        let page = sidecar.get_as_operator(&format!("/v1/parked?{query}")).json();
+        let ids: Vec<_> = page["parked"].as_array().expect("a list").iter().map(|one| text(&one["grant_id"])).collect();
+        assert!(ids.len() <= 3);
+        listed.extend(ids);
+        let Some(next) = page.get("next").map(text) else { break };
+        query = format!("limit=3&after={next}");
+        // An operator works from the top: what the next page comes after is parked no more.
+        let last = listed.last().expect("a page that is followed by another is not empty");
+        if listed.len() == 3 {
+            let resolve = sidecar.post_as_operator(&format!("/v1/parked/{last}/resolve"), "{\"as\": \"applied\"}");
+            assert_eq!(resolve.status, 200, "{}", resolve.body);
+            let gone = sidecar.get_as_operator(&format!("/v1/parked?after={last}"));
+            assert_eq!(gone.status, 409, "{}", gone.body);
+        } else {
+            let by_id = sidecar.get_as_operator(&format!("/v1/parked?limit=3&after={last}")).json();
+            assert_eq!(by_id, sidecar.get_as_operator(&format!("/v1/parked?{query}")).json());
+        }
+        assert_eq!(page["total"], if listed.len() == 3 { grants.len() } else { grants.len() - 1 });
     }
     listed.sort();
     grants.sort();
     assert_eq!(listed, grants);
+    assert_eq!(sidecar.end(), 0);
+}
+
+#[test]
+fn the_list_of_parked_grants_is_as_long_as_there_are() {
+    let count = 1_005;
+    let folder = folder("http://127.0.0.1:9", "");
+    assert_eq!(Sidecar::start(&folder).end(), 0, "the store is made");
+    let park = format!(
+        "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) \
+         INSERT INTO users (user_id, variant, generation, exposed_at, changed_at, grant_id, units, state, sent_until, \
+         fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen, park_reason) \
+         SELECT 'user-' || n, 1, 0, n, n / 7, unhex(printf('%032x', n)), 25, 'parked', n, 0, 0, 0, 1, 1, 1, 'window-closed' FROM numbers"
+    );
+    Connection::open(folder.path("hook.db")).and_then(|store| store.execute_batch(&park)).expect("rows");
+    let sidecar = Sidecar::start(&folder);
+    let url = format!("http://{}", sidecar.address);
+    let list = ["parked", "list", "--format", "json", "--url", &url, "--token-file", "hook.token"];
+    let list: Value = serde_json::from_str(&folder.run(&list).stdout).expect("JSON");
+    let parked = list["parked"].as_array().expect("a list");
+    let ids: HashSet<_> = parked.iter().map(|one| one["grant_id"].as_str().expect("an id")).collect();
+    assert_eq!((&list["total"], parked.len(), ids.len()), (&json!(count), count, count));
     assert_eq!(sidecar.end(), 0);
 }
 

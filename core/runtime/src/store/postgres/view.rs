@@ -6,7 +6,8 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::super::{Backlog, ReadError, Stored};
+use super::super::columns::nanos;
+use super::super::{Backlog, ParkedPlace, ReadError, Stored};
 use super::rows::stored;
 use super::session::Checkout;
 use super::statements::RECORD;
@@ -43,17 +44,18 @@ impl Postgres {
         self.one("grant_id = $1", &[&id.as_bytes().as_slice()]).await
     }
 
-    /// The first `limit` parked grants, or those that were parked after another one.
+    /// The first `limit` parked grants, or those that come `after` a place in the list.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub async fn parked(&self, after: Option<GrantId>, limit: u16) -> Result<Vec<Stored>, ReadError> {
+    pub async fn parked(&self, after: Option<ParkedPlace>, limit: u16) -> Result<Vec<Stored>, ReadError> {
         let list = format!(
-            "SELECT {RECORD} FROM users WHERE state = 'parked' AND ($1::bytea IS NULL OR (changed_at, user_id) > \
-             (SELECT changed_at, user_id FROM users WHERE grant_id = $1)) ORDER BY changed_at, user_id LIMIT $2"
+            "SELECT {RECORD} FROM users WHERE state = 'parked' AND ($1::bigint IS NULL OR (changed_at, user_id) > \
+             ($1, (SELECT user_id FROM users WHERE grant_id = $2))) ORDER BY changed_at, user_id LIMIT $3"
         );
-        let after = after.as_ref().map(|id| id.as_bytes().as_slice());
-        let rows = self.read(&list, &[&after, &i64::from(limit)]).await?;
+        let (parked_at, grant) = after.map(|place| (nanos(place.parked_at), place.grant)).unzip();
+        let grant = grant.as_ref().map(|id| id.as_bytes().as_slice());
+        let rows = self.read(&list, &[&parked_at, &grant, &i64::from(limit)]).await?;
         Ok(rows.iter().map(stored).collect::<Result<_, _>>()?)
     }
 

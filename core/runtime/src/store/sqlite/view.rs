@@ -6,7 +6,8 @@ use hookproof_core::identity::GrantId;
 use hookproof_core::store::{GrantState, LineageId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params};
 
-use super::super::{Backlog, Stored};
+use super::super::columns::nanos;
+use super::super::{Backlog, ParkedPlace, Stored};
 use super::rows::{RECORD, record};
 use super::{APPLICATION_ID, BUSY_TIMEOUT, MIGRATIONS, OpenError};
 
@@ -75,17 +76,18 @@ impl View {
         self.one("grant_id = ?1", params![id.as_bytes()])
     }
 
-    /// The first `limit` parked grants, or those that were parked after another one.
+    /// The first `limit` parked grants, or those that come `after` a place in the list.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn parked(&self, after: Option<GrantId>, limit: u16) -> Result<Vec<Stored>, rusqlite::Error> {
+    pub fn parked(&self, after: Option<ParkedPlace>, limit: u16) -> Result<Vec<Stored>, rusqlite::Error> {
         let list = format!(
             "SELECT {RECORD} FROM users WHERE state = 'parked' AND (?1 IS NULL OR (changed_at, user_id) > \
-             (SELECT changed_at, user_id FROM users WHERE grant_id = ?1)) ORDER BY changed_at, user_id LIMIT ?2"
+             (?1, (SELECT user_id FROM users WHERE grant_id = ?2))) ORDER BY changed_at, user_id LIMIT ?3"
         );
         let mut list = self.connection.prepare_cached(&list)?;
-        let rows = list.query_map(params![after.as_ref().map(GrantId::as_bytes), limit], stored)?;
+        let (parked_at, grant) = after.map(|place| (nanos(place.parked_at), place.grant)).unzip();
+        let rows = list.query_map(params![parked_at, grant.as_ref().map(GrantId::as_bytes), limit], stored)?;
         rows.collect()
     }
 

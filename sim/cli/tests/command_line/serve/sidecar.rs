@@ -135,6 +135,12 @@ impl Sidecar {
         self.ask("GET", path, &format!("Authorization: Bearer {TOKEN}\r\n"), "")
     }
 
+    /// A POST by an operator.
+    pub fn post_as_operator(&self, path: &str, body: &str) -> Answer {
+        let headers = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n");
+        self.ask("POST", path, &headers, body)
+    }
+
     pub fn visit(&self, user: &str) -> Value {
         let answer = self.post("/v1/visits", &format!("{{\"user_id\":\"{user}\"}}"));
         assert_eq!(answer.status, 200, "{answer:?}");
