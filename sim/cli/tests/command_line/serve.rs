@@ -452,6 +452,39 @@ fn secrets_that_others_may_read_are_refused() {
 }
 
 #[test]
+fn what_others_may_change_decides_nothing_and_no_named_file_shows_the_secret() {
+    let url = "http://127.0.0.1:9";
+    let folder = folder(url, "");
+    let secret = "secret-file = \"experiment.secret\"";
+    folder.write("v1.toml", config(url, ""));
+    folder.write(
+        "hook.toml",
+        format!("announced = [\"v1.toml\"]\n{}", config(url, "").replace("lineage", "version = 2\nlineage")),
+    );
+    permit(&folder, "v1.toml", 0o646);
+    refused(&folder, "anybody may change v1.toml");
+    permit(&folder, "v1.toml", 0o644);
+    let check = || folder.run(&["serve", "--config", "hook.toml", "--check"]);
+    assert_eq!(check().exit, 0, "{}", check().stderr);
+    folder.write("v1.toml", config(url, "").replace(secret, "secret = \"not to be guessed at all\""));
+    refused(&folder, "v1.toml holds the secret");
+    private(&folder, "v1.toml");
+    assert_eq!(check().exit, 0, "{}", check().stderr);
+
+    let stores = ["", "[store]\nkind = \"postgres\"\nurl-file = \"store.url\"\nca-file = \"ca.pem\""];
+    folder.write("store.url", "postgres://hook@db.example/hook");
+    private(&folder, "store.url");
+    folder.write("ca.pem", "whom the hook trusts");
+    permit(&folder, "ca.pem", 0o666);
+    for store in stores {
+        let text = config("https://quota.example", store);
+        let text = if store.is_empty() { text.replace("[server]", "ca-file = \"ca.pem\"\n[server]") } else { text };
+        folder.write("hook.toml", text);
+        refused(&folder, "anybody may change ca.pem");
+    }
+}
+
+#[test]
 fn a_record_that_no_version_explains_is_named_and_an_announced_version_explains_its_own() {
     let folder = folder("http://127.0.0.1:9", "");
     let sidecar = Sidecar::start(&folder);
