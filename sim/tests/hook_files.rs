@@ -83,6 +83,19 @@ fn the_unkeyed_hash_is_used_only_if_it_is_asked_for() {
 }
 
 #[test]
+fn a_secret_that_stands_in_two_places_is_not_chosen_from() {
+    let inline = "secret = \"sixteen bytes or more\"";
+    let twice = SMALL.replace("secret-env = \"SECRET\"", &format!("{inline}\nsecret-env = \"SECRET\""));
+    assert_eq!(messages(&twice, ""), ["`secret` and `secret-env` name the same secret"]);
+    let announcing = format!("announced = [\"v1.toml\"]\n{SMALL}");
+    assert_eq!(messages(&announcing, &twice), ["`secret` and `secret-env` name the same secret"]);
+    let once = SMALL.replace("secret-env = \"SECRET\"", inline);
+    let file = decode(&once, "").unwrap_or_else(|error| panic!("{error}"));
+    let hash = HashSpec::HmacSha256V1 { secret: b"sixteen bytes or more".to_vec() };
+    assert_eq!(file.lineage.current().spec().hash, hash);
+}
+
+#[test]
 fn everything_that_is_wrong_is_said_at_once() {
     let broken = r#"
 schema = 2

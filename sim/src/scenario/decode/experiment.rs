@@ -200,7 +200,12 @@ fn hash_of_hook(reader: &mut Reader<'_>, elsewhere: Option<&[u8]>) -> HashSpec {
     let name = reader.placed("hash", units::choice("a hash", HASHES));
     let written = reader.placed("secret", units::filled_text);
     let secret = written.map(|secret| secret.value.into_bytes()).or_else(|| elsewhere.map(<[u8]>::to_vec));
-    let names_secret = ["secret", "secret-file", "secret-env"].into_iter().find(|key| reader.has(key));
+    let named: Vec<_> = ["secret", "secret-file", "secret-env"].into_iter().filter(|key| reader.has(key)).collect();
+    let names_secret = named.first().copied();
+    if let ["secret", elsewhere, ..] = named[..] {
+        let cause = format!("`secret` and `{elsewhere}` name the same secret");
+        reader.sink().flaw(&reader.place_of("secret"), Flaw::new(cause, "keep one of them"));
+    }
     match (name, secret) {
         (Some(Placed { value: HashName::Plain, .. }), _) => {
             if let Some(key) = names_secret {
