@@ -9,7 +9,7 @@ use hookproof_reports::{
 
 use crate::args::{CompareArgs, CompareFormat, Format};
 use crate::exit::{Exit, Failure};
-use crate::out::{self, OutFolder};
+use crate::out::{OutFile, OutFolder};
 use crate::output;
 use crate::stored;
 use crate::terminal::{self, Terminal};
@@ -36,8 +36,7 @@ pub(crate) fn compare(args: &CompareArgs, terminal: &Terminal) -> Result<Exit, F
     };
     let plain = |format| render(format, &Palette::plain());
     if let Some((out, format)) = args.out.as_deref().and_then(|out| Some((out, format_of(out)?))) {
-        let (folder, name) = out::parts(out)?;
-        OutFolder::prepare(folder)?.write(name, plain(args.format.unwrap_or(format)).as_bytes())?;
+        OutFile::prepare("--out", out)?.write(plain(args.format.unwrap_or(format)).as_bytes())?;
         return Ok(exit(&comparison));
     }
     if let Some(folder) = &args.out {

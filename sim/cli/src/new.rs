@@ -4,11 +4,12 @@
 //! tests take both marks away and hand the text to the decoder, so no name and no default in it can go stale.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use crate::args::NewArgs;
 use crate::exit::{Exit, Failure};
+use crate::out;
 use crate::scenarios::unreadable;
 use crate::terminal::{self, Terminal};
 
@@ -38,7 +39,7 @@ pub(crate) fn new(args: &NewArgs, terminal: &Terminal) -> Result<Exit, Failure> 
             return Err(Failure::bad_input(message));
         }
     }
-    write(path, text).map_err(|error| unwritable(path, &error))?;
+    out::write_whole(path, |file| file.write_all(text.as_bytes())).map_err(|error| unwritable(path, &error))?;
     let shown = path.display();
     terminal.say(&if args.hook {
         format!(
@@ -48,24 +49,6 @@ pub(crate) fn new(args: &NewArgs, terminal: &Terminal) -> Result<Exit, Failure> 
         format!("wrote {shown}; next: hookproof explain {shown}, then hookproof run {shown}")
     });
     Ok(Exit::Pass)
-}
-
-/// Writes the whole file under another name first, so that a reader never finds a part of it.
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::IsADirectory))?;
-    if path.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    let temporary = path.with_file_name(format!(".{}.{}.tmp", name.to_string_lossy(), std::process::id()));
-    let written = fs::File::create(&temporary).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

@@ -7,7 +7,7 @@ use hookproof_reports::{RunRecord, ScenarioPaths, TableOptions};
 use crate::args::{Format, ReportArgs};
 use crate::exit::{Exit, Failure};
 use crate::ids::Ids;
-use crate::out::{self, OutFolder};
+use crate::out::{OutFile, OutFolder};
 use crate::output::{self, Output};
 use crate::scenarios;
 use crate::stored;
@@ -57,9 +57,8 @@ impl Destination {
                 output.print(record, paths, terminal)
             }
             Self::File(file, format) => {
-                let (folder, name) = out::parts(&file)?;
                 let options = TableOptions { paths: paths.clone(), ..TableOptions::default() };
-                OutFolder::prepare(folder)?.write(name, output::render(format, record, &options).as_bytes())
+                OutFile::prepare("--out", &file)?.write(output::render(format, record, &options).as_bytes())
             }
         }
     }

@@ -1,5 +1,6 @@
 //! `run`: scenarios through hooks in virtual time, and what came of it.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,7 @@ use crate::determinism::{self, Times};
 use crate::events;
 use crate::exit::{Exit, Failure};
 use crate::ids::Ids;
-use crate::out::{self, OutFolder};
+use crate::out::{OutFile, OutFolder};
 use crate::output::{self, Output};
 use crate::pool;
 use crate::progress::{Progress, RunProgress};
@@ -52,10 +53,7 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
         simulate: hookproof_sim::run,
     };
     let results = plan.run(terminal);
-    let (runs, diverged) = collect(results)?;
-    if let Some(log) = log {
-        log.write(&files, &runs)?;
-    }
+    let (runs, mut diverged) = collect(results)?;
 
     let record = ids.presented(record::record(runs));
     let paths = scenarios::by_digest(&files);
@@ -64,6 +62,10 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
         output::write_renderings(&folder, &record, &paths)?;
     }
     output.print(&record, &paths, terminal)?;
+    // Which of two runs that differ would be logged?
+    if let Some(log) = log.filter(|_| diverged.is_empty()) {
+        diverged.extend(log.write(&files, &record.runs)?);
+    }
     for message in &diverged {
         terminal.complain(message);
     }
@@ -72,16 +74,15 @@ pub(crate) fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> 
 }
 
 /// Where the event log of the only run goes.
-struct Log<'a> {
-    folder: OutFolder,
-    name: &'a str,
+struct Log {
+    file: OutFile,
     unit: Unit,
 }
 
-impl<'a> Log<'a> {
+impl Log {
     /// # Errors
     /// There are several runs, or the file can't be made.
-    fn prepare(path: &'a Path, units: &[Unit]) -> Result<Self, Failure> {
+    fn prepare(path: &Path, units: &[Unit]) -> Result<Self, Failure> {
         let [unit] = units else {
             let message = format!(
                 "--events writes the log of one run, and these are {}; name one scenario file, one --hook and one seed",
@@ -89,16 +90,27 @@ impl<'a> Log<'a> {
             );
             return Err(Failure::bad_input(message));
         };
-        let (folder, name) = out::parts(path)?;
-        Ok(Self { folder: OutFolder::prepare(folder)?, name, unit: *unit })
+        Ok(Self { file: OutFile::prepare("--events", path)?, unit: *unit })
     }
 
-    /// Runs it again, listening.
-    fn write(&self, files: &[Loaded], runs: &[Run]) -> Result<(), Failure> {
+    /// Runs it again, listening. If that gives another run than the one in `runs`, nothing is written, and what differs is returned.
+    ///
+    /// # Errors
+    /// The folder took a file before the run and does not now.
+    fn write(&self, files: &[Loaded], runs: &[Run]) -> Result<Option<String>, Failure> {
         let Unit { file, hook, seed } = self.unit;
-        let digest = self.folder.write_with(self.name, |out| events::write(&files[file].scenario, hook, seed, out))?;
-        assert!(runs.iter().all(|run| run.digest == digest), "a run that is listened to is the same run");
-        Ok(())
+        let Loaded { scenario, path } = &files[file];
+        let mut difference = None;
+        let written = self.file.write_with(|out| {
+            let second = events::write(scenario, hook, seed, out)?;
+            let other = runs.iter().map(|run| &run.digest).find(|first| **first != second);
+            difference = other.map(|first| {
+                let named = named(path, hook, seed);
+                format!("{named} gave two different runs: digest {first}, then, for the event log, {second}")
+            });
+            if difference.is_some() { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+        });
+        if difference.is_some() { Ok(difference) } else { written.map(|()| None) }
     }
 }
 
@@ -216,8 +228,12 @@ impl Plan<'_> {
     }
 
     fn named(&self, unit: Unit) -> String {
-        format!("{} with hook {} and seed {}", self.files[unit.file].path, unit.hook.name(), unit.seed)
+        named(&self.files[unit.file].path, unit.hook, unit.seed)
     }
+}
+
+fn named(path: &str, hook: HookKind, seed: u64) -> String {
+    format!("{path} with hook {} and seed {seed}", hook.name())
 }
 
 /// All runs and the messages of those that differed.
@@ -279,6 +295,21 @@ mod tests {
         .unwrap();
         assert_eq!(diverged.len(), 1);
         assert!(diverged[0].contains("seed 2 gave two different runs: over-allocation.users "), "{}", diverged[0]);
+    }
+
+    #[test]
+    fn a_run_that_differs_when_it_is_logged_is_named_and_not_logged() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let (files, unit) = ([file("x")], Unit { file: 0, hook: HookKind::Original, seed: 1 });
+        let log = Log::prepare(&path, &[unit]).unwrap();
+        let outcome = hookproof_sim::run(&files[0].scenario, unit.hook, unit.seed, &mut |_| {});
+        let run = |digest| record::run(&files[0].scenario, &Outcome { digest, ..outcome.clone() });
+        let difference = log.write(&files, &[run(outcome.digest ^ 1)]).unwrap().expect("another digest");
+        assert!(difference.starts_with("x.toml with hook original and seed 1 gave two different runs"), "{difference}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
+        assert_eq!(log.write(&files, &[run(outcome.digest)]).unwrap(), None);
+        assert!(path.exists());
     }
 
     #[test]

@@ -111,6 +111,19 @@ fn the_log_is_the_same_again_and_replaces_the_former_whole() {
 }
 
 #[test]
+fn a_place_that_takes_no_log_is_refused_under_its_option_before_anything_is_run() {
+    let folder = Folder::with(&[("storm.toml", STORM), ("taken/x", ""), ("file", "")]);
+    for (place, why) in
+        [("taken", "it is a folder"), ("..", "it is a folder"), ("file/log.jsonl", "--events file/log.jsonl: ")]
+    {
+        let run = folder.run(&["run", "storm.toml", "--hook", "original", "--events", place]);
+        assert_eq!((run.exit, run.stdout.as_str()), (2, ""), "{place}: {}", run.stderr);
+        assert!(run.stderr.contains(&format!("--events {place}: ")) && run.stderr.contains(why), "{}", run.stderr);
+        assert!(!run.stderr.contains("--out"), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn several_runs_have_no_common_log() {
     let folder = Folder::with(&[("storm.toml", STORM)]);
     for more in [&["--hook", "original", "--seeds", "1..3"][..], &[]] {
