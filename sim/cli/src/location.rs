@@ -10,9 +10,10 @@ use hookproof_runtime::store::postgres::{self, Postgres};
 use hookproof_runtime::store::sqlite::{Sqlite, View};
 use hookproof_runtime::store::{Store, Stored};
 use hookproof_sim::scenario::StoreChoice;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Runtime;
 
 use crate::exit::Failure;
+use crate::runtime;
 
 /// Where the store is.
 pub(crate) enum Location {
@@ -53,6 +54,17 @@ impl Location {
         }
     }
 
+    /// Whether it could be there, as far as can be said without opening it.
+    ///
+    /// # Errors
+    /// A database's connection string, schema or certificates can't be used.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(settings) => settings.check().map_err(|error| Failure::bad_input(error.to_string())),
+        }
+    }
+
     /// Looks at it, which must be there and of `lineage`, or nobody's yet.
     pub(crate) fn look(&self, lineage: &Lineage) -> Result<Look, Failure> {
         let look = match self {
@@ -61,9 +73,7 @@ impl Location {
                 Look::Sqlite { view, path: path.clone() }
             }
             Self::Postgres(settings) => {
-                let runtime = Builder::new_current_thread().enable_all().build();
-                let runtime =
-                    runtime.map_err(|error| Failure::harness(format!("no runtime could be started: {error}")))?;
+                let runtime = runtime::of_this_thread()?;
                 let store = runtime.block_on(Postgres::open_existing(settings));
                 let store = store.map_err(|error| Failure::bad_input(error.to_string()))?;
                 Look::Postgres { store: Box::new(store), runtime }

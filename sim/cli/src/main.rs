@@ -29,6 +29,7 @@ mod promise;
 mod record;
 mod report;
 mod run;
+mod runtime;
 #[cfg(test)]
 mod sample;
 mod scenarios;

@@ -7,11 +7,11 @@ use hookproof_runtime::client::{Roots, trust};
 use hookproof_runtime::sidecar::operator::{AskError, Operator, Parked, ParkedList};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::runtime::Builder;
 
 use crate::args::{CheckFormat, ParkedListArgs, ParkedResolveArgs, ParkedShowArgs, SidecarArgs};
 use crate::exit::{Exit, Failure};
 use crate::hook_file::{secret_file, variable};
+use crate::runtime;
 use crate::scenarios::read as read_file;
 use crate::terminal;
 
@@ -106,16 +106,10 @@ fn ask(sidecar: &SidecarArgs, path: &str, body: Option<&Value>) -> Result<Value,
         |why| Failure::bad_input(format!("there is no token, which --token-file or {VARIABLE} gives: {why}"));
     let token = token.map_err(no_token)?;
     let pem = sidecar.ca_file.as_deref().map(read_file).transpose()?;
-    let roots = match &pem {
-        Some(pem) => Roots::Pem(pem),
-        None if sidecar.url.scheme() == "https" => Roots::System,
-        None => Roots::None,
-    };
-    let tls = trust(roots).map_err(|error| Failure::bad_input(format!("--ca-file: {error}")))?;
+    let tls = trust(Roots::of(pem.as_deref(), &sidecar.url))
+        .map_err(|error| Failure::bad_input(format!("--ca-file: {error}")))?;
     let operator = Operator::new(sidecar.url.clone(), token.reveal(), tls).map_err(|error| failure(&error))?;
-    let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::harness(format!("no runtime could be started: {error}")))?;
-    runtime.block_on(operator.ask(path, body)).map_err(|error| failure(&error))
+    runtime::of_this_thread()?.block_on(operator.ask(path, body)).map_err(|error| failure(&error))
 }
 
 fn failure(error: &AskError) -> Failure {

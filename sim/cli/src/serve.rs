@@ -16,7 +16,6 @@ use hookproof_runtime::hook::{Config, Running};
 use hookproof_runtime::sidecar::{Bearer, Limits, Server, ServerConfig};
 use hookproof_runtime::telemetry::Shown;
 use hookproof_sim::scenario::{HookFile, ServerSettings, UpstreamTarget};
-use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use url::{Host, Url};
 
@@ -24,6 +23,7 @@ use crate::args::ServeArgs;
 use crate::exit::{Exit, Failure};
 use crate::hook_file;
 use crate::location::Location;
+use crate::runtime;
 use crate::terminal::{self, Terminal};
 
 /// Serves until it is told to end, or only checks.
@@ -34,13 +34,13 @@ pub(crate) fn serve(args: &ServeArgs, terminal: &Terminal) -> Result<Exit, Failu
     let path = &args.config;
     let parts = Parts::of(hook_file::load(path, terminal)?, path)?;
     if args.check {
+        parts.store.check()?;
         parts.warnings.iter().for_each(|warning| terminal.say(&format!("warning: {warning}")));
         terminal::print(format!("{}: valid; {}\n", path.display(), parts.summary()).as_bytes())?;
         return Ok(Exit::Pass);
     }
     logs::begin()?;
-    let runtime = Runtime::new().map_err(|error| Failure::harness(format!("no runtime could be started: {error}")))?;
-    runtime.block_on(run(parts))
+    runtime::of_all_cores()?.block_on(run(parts))
 }
 
 /// What a hook is started with.
@@ -114,12 +114,7 @@ fn client(target: &UpstreamTarget, hook: &HookConfig) -> Result<(Client, Url), S
         Some(token) => Some(Token::new(token.reveal()).map_err(|error| format!("token: {error}"))?),
         None => None,
     };
-    let roots = match &target.ca {
-        Some(pem) => Roots::Pem(pem),
-        None if url.scheme() == "https" => Roots::System,
-        None => Roots::None,
-    };
-    let tls = trust(roots).map_err(|error| format!("ca-file: {error}"))?;
+    let tls = trust(Roots::of(target.ca.as_deref(), &url)).map_err(|error| format!("ca-file: {error}"))?;
     let client = Client::new(config, tls).map_err(|error| format!("url: {error}"))?;
     Ok((client, url))
 }

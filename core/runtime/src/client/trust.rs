@@ -6,6 +6,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig as TlsConfig, RootCertStore, crypto};
 use thiserror::Error;
+use url::Url;
 
 /// Where the trusted certificates are.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,17 @@ pub enum Roots<'p> {
     System,
     /// In this text of PEM, and nowhere else.
     Pem(&'p [u8]),
+}
+
+impl<'p> Roots<'p> {
+    /// Those in `pem`, if there is a file of them; else the machine's, if `url` asks for TLS.
+    pub fn of(pem: Option<&'p [u8]>, url: &Url) -> Self {
+        match pem {
+            Some(pem) => Self::Pem(pem),
+            None if url.scheme() == "https" => Self::System,
+            None => Self::None,
+        }
+    }
 }
 
 /// Why no connection could ever be trusted.

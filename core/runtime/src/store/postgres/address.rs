@@ -5,19 +5,18 @@
 //! `verify-full` otherwise. A connection string holds a password, and never shows.
 
 use std::fmt;
+use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore, crypto};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{OpenError, Settings, sslmode};
+use crate::client::{Roots, trust};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A name of a schema is at most this long, or the server would cut it.
@@ -58,6 +57,17 @@ impl Address {
     }
 }
 
+impl Settings {
+    /// Whether a connection could be tried with them: the connection string, the schema's name and, where the server has to be verified,
+    /// the certificates. Nobody is asked.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn check(&self) -> Result<(), OpenError> {
+        Address::new(self).map(drop)
+    }
+}
+
 impl fmt::Debug for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts = self.config.get_hosts();
@@ -76,29 +86,15 @@ fn is_local(config: &Config) -> bool {
 
 /// Trusts the certificates in `ca_file`, or those that the machine trusts.
 fn tls(ca_file: Option<&Path>) -> Result<MakeRustlsConnect, OpenError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = ca_file {
-        let failed = |said: String| OpenError::CaFile { path: path.to_owned(), said };
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-            roots.add(certificate).map_err(|error| failed(error.to_string()))?;
+    let trusted = match ca_file {
+        Some(path) => {
+            let failed = |said: String| OpenError::CaFile { path: path.to_owned(), said };
+            let pem = fs::read(path).map_err(|error| failed(error.to_string()))?;
+            trust(Roots::Pem(&pem)).map_err(|error| failed(error.to_string()))?
         }
-        if roots.is_empty() {
-            return Err(failed("it has no certificate".to_owned()));
-        }
-    } else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(OpenError::NoCa);
-        }
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring provides what TLS 1.2 and 1.3 need")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
+        None => trust(Roots::System).map_err(|_| OpenError::NoCa)?,
+    };
+    Ok(MakeRustlsConnect::new(Arc::unwrap_or_clone(trusted)))
 }
 
 #[cfg(test)]

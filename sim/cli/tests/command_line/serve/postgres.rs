@@ -72,6 +72,33 @@ fn after_a_restore_what_was_open_is_not_sent_again() {
 }
 
 #[test]
+fn a_check_reads_what_a_database_would_be_reached_with_and_asks_nobody() {
+    let postgres = "[store]\nkind = \"postgres\"\nurl-file = \"store.url\"";
+    let away = "postgres://hook:s3cret@db.example/hook";
+    let cases = [
+        ("", "localhost:s3cret", "connection string"),
+        ("schema = \"Hook\"", away, "no name for a schema"),
+        ("ca-file = \"missing.pem\"", away, "missing.pem"),
+        ("ca-file = \"empty.pem\"", away, "no certificate"),
+    ];
+    for (more, connection, why) in cases {
+        let folder = folder("http://127.0.0.1:9", &format!("{postgres}\n{more}"));
+        folder.write("store.url", connection);
+        folder.write("empty.pem", "");
+        private(&folder, "store.url");
+        let run = folder.run(&["serve", "--config", "hook.toml", "--check"]);
+        assert_eq!((run.exit, run.stdout.as_str()), (2, ""), "{more}: {}", run.stderr);
+        assert!(run.stderr.contains(why) && !run.stderr.contains("s3cret"), "{more}: {}", run.stderr);
+    }
+    let folder = folder("http://127.0.0.1:9", postgres);
+    folder.write("store.url", "postgres://hook:s3cret@127.0.0.1:9/hook");
+    private(&folder, "store.url");
+    let run = folder.run(&["serve", "--config", "hook.toml", "--check"]);
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("store postgres schema hookproof"), "{}", run.stdout);
+}
+
+#[test]
 fn a_database_that_is_not_there_is_said_and_no_secret_with_it() {
     let folder = folder("http://127.0.0.1:9", "[store]\nkind = \"postgres\"\nurl-file = \"store.url\"");
     folder.write("store.url", "postgres://hook:s3cret@127.0.0.1:9/hook");
