@@ -16,9 +16,9 @@ const VARIABLE: &str = "HOOKPROOF_LOG";
 /// # Errors
 /// The variable holds no level.
 pub(super) fn begin() -> Result<(), Failure> {
-    let level = match env::var(VARIABLE) {
-        Err(_) => LevelFilter::INFO,
-        Ok(text) => text.parse().map_err(|_| {
+    let level = match env::var(VARIABLE).ok().filter(|text| !text.is_empty()) {
+        None => LevelFilter::INFO,
+        Some(text) => text.parse().map_err(|_| {
             Failure::bad_input(format!("{VARIABLE}: {text:?} is none of off, error, warn, info, debug and trace"))
         })?,
     };

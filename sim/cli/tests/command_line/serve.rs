@@ -392,6 +392,21 @@ fn refused(folder: &Folder, why: &str) {
 }
 
 #[test]
+fn the_level_of_the_log_is_one_that_there_is_and_none_is_the_default() {
+    let folder = folder("http://127.0.0.1:9", "");
+    let serve = |level: &str| {
+        let mut command = folder.command(&["serve", "--config", "hook.toml"]);
+        // Without a store it ends by itself.
+        folder.write("hook.toml", config("http://127.0.0.1:9", "[store]\npath = \"missing/hook.db\""));
+        Finished::from(command.env("HOOKPROOF_LOG", level).output().expect("the binary starts")).stderr
+    };
+    assert!(serve("loud").contains("HOOKPROOF_LOG: \"loud\" is none of off, error"), "{}", serve("loud"));
+    for level in ["", "warn"] {
+        assert!(serve(level).contains("cannot open the store"), "{level:?}: {}", serve(level));
+    }
+}
+
+#[test]
 fn a_store_serves_one_process() {
     let folder = folder("http://127.0.0.1:9", "");
     let sidecar = Sidecar::start(&folder);
