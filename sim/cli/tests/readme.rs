@@ -48,6 +48,22 @@ fn the_scenario_holds() {
 }
 
 #[test]
+fn the_scenarios_are_counted() {
+    let mut folders = vec![root().join("scenarios")];
+    let mut count = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder of scenarios") {
+            let path = entry.expect("an entry").path();
+            count += usize::from(path.extension().is_some_and(|ending| ending == "toml"));
+            folders.extend(path.is_dir().then_some(path));
+        }
+    }
+    // Two of them are the main command's.
+    let counted = format!("[scenarios/](scenarios/README.md) holds {} more", count - 2);
+    assert!(readme().contains(&counted), "{counted}");
+}
+
+#[test]
 fn each_command_names_a_verb_that_exists() {
     let readme = readme();
     let commands: Vec<&str> =
