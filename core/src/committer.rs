@@ -10,8 +10,8 @@
 //! * A store that can't write may still read. The visits of a refused commit that may have written are *looked up*, together
 //!   and with nothing else, once: a record that is found answers the visit, whatever was submitted. An admission that finds
 //!   none stays refused. So a store that refuses everything is sent one commit more for each one with visits.
-//! * Claims and settlements do not wait behind visits. There are never more of them than requests under way, whereas callers who try again can fill the
-//!   queue without end: behind them, each step of what was promised would take as long as a visit may wait (`LOAD-3`).
+//! * Claims and settlements do not wait behind visits. There is never more than one claim, nor more settlements than grants claimed here (one that the
+//!   store does not take keeps its place), whereas callers who try again can fill the queue without end: behind them, each step of what was promised would take as long as a visit may wait (`LOAD-3`).
 //! * A visit waits for the store no longer than [`CommitterConfig::patience`]; then its answer rests on nothing recorded.
 //! * Each submitted command is resolved exactly once.
 //!

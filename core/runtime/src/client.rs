@@ -85,6 +85,11 @@ impl Token {
         value.set_sensitive(true);
         Ok(Self(value))
     }
+
+    /// The value of a request's `Authorization`.
+    pub(crate) fn header(&self) -> hyper::header::HeaderValue {
+        self.0.clone()
+    }
 }
 
 impl std::fmt::Debug for Token {

@@ -92,7 +92,20 @@ impl Target {
 
     /// A new connection; nothing of a request is sent.
     pub(crate) async fn connect(&self) -> Result<Connection, NotSent> {
-        let stream = self.connect_tcp().await?;
+        self.connect_to(&self.resolve().await?).await
+    }
+
+    /// The addresses that the name has at the moment and that may be connected to.
+    ///
+    /// A name may be made to resolve to anything at any time, so each address is looked at.
+    pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, NotSent> {
+        let addresses = lookup_host((self.name.as_str(), self.port)).await.map_err(|_| NotSent::Dns)?;
+        Ok(addresses.filter(|address| self.is_permitted(address)).collect())
+    }
+
+    /// A new connection to the first of `addresses` that takes one.
+    pub(crate) async fn connect_to(&self, addresses: &[SocketAddr]) -> Result<Connection, NotSent> {
+        let stream = connect_tcp(addresses).await?;
         // A request is written at once; waiting to fill a packet would only delay it.
         stream.set_nodelay(true).map_err(|_| NotSent::Refused)?;
         match &self.tls {
@@ -104,19 +117,6 @@ impl Target {
         }
     }
 
-    async fn connect_tcp(&self) -> Result<TcpStream, NotSent> {
-        let addresses = lookup_host((self.name.as_str(), self.port)).await.map_err(|_| NotSent::Dns)?;
-        let mut is_resolved = false;
-        for address in addresses.filter(|address| self.is_permitted(address)) {
-            is_resolved = true;
-            if let Ok(stream) = TcpStream::connect(address).await {
-                return Ok(stream);
-            }
-        }
-        Err(if is_resolved { NotSent::Refused } else { NotSent::Dns })
-    }
-
-    /// A name may be made to resolve to anything at any time, so each address is looked at.
     fn is_permitted(&self, address: &SocketAddr) -> bool {
         let is_permitted = self.allow_link_local || !is_link_local(address.ip());
         if !is_permitted {
@@ -124,6 +124,15 @@ impl Target {
         }
         is_permitted
     }
+}
+
+async fn connect_tcp(addresses: &[SocketAddr]) -> Result<TcpStream, NotSent> {
+    for address in addresses {
+        if let Ok(stream) = TcpStream::connect(address).await {
+            return Ok(stream);
+        }
+    }
+    Err(if addresses.is_empty() { NotSent::Dns } else { NotSent::Refused })
 }
 
 fn is_link_local(address: IpAddr) -> bool {

@@ -38,7 +38,7 @@ pub(super) fn build(config: &ClientConfig, host: &HeaderValue, call: &Call) -> R
         .header(ACCEPT, "application/json, application/problem+json")
         .header("traceparent", traceparent(call));
     let builder = match &config.token {
-        Some(token) => builder.header(AUTHORIZATION, token.0.clone()),
+        Some(token) => builder.header(AUTHORIZATION, token.header()),
         None => builder,
     };
     let (builder, body) = match request.ask {

@@ -7,19 +7,18 @@ use std::time::Duration;
 use hookproof_core::upstream::{Capability, NotSent};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request};
 use rustls::ClientConfig as TlsConfig;
 use serde_json::Value;
 use thiserror::Error;
-use tokio::net::lookup_host;
 use tokio::time::timeout;
 use url::Url;
 
 use super::is_public;
 pub use super::words::{Parked, ParkedList};
-use crate::client::ClientConfig;
 use crate::client::connection::Target;
+use crate::client::{ClientConfig, Token};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,8 +61,7 @@ pub enum AskError {
 pub struct Operator {
     url: Url,
     target: Target,
-    /// Marked as sensitive, so that no `Debug` shows it.
-    bearer: HeaderValue,
+    token: Token,
 }
 
 impl Operator {
@@ -76,9 +74,8 @@ impl Operator {
         // An operator names an address on purpose.
         config.allow_link_local = true;
         let Ok(target) = Target::new(&config, tls) else { return Err(AskError::Url(url)) };
-        let mut bearer = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| AskError::Token)?;
-        bearer.set_sensitive(true);
-        Ok(Self { url, target, bearer })
+        let token = Token::new(token).map_err(|_| AskError::Token)?;
+        Ok(Self { url, target, token })
     }
 
     /// `GET` or, with a body, `POST` of `path`. Needs a tokio runtime with I/O and time.
@@ -93,10 +90,13 @@ impl Operator {
     }
 
     async fn try_ask(&self, path: &str, body: Option<&Value>) -> Result<Value, AskError> {
-        if self.url.scheme() == "http" {
-            self.check_is_near().await?;
+        let addresses = self.target.resolve().await.map_err(|why| self.unreachable(&reason(why)))?;
+        // Without TLS, a token leaves this machine under no name: only what is looked at here is connected to.
+        let is_far = |address: &&SocketAddr| self.url.scheme() == "http" && is_public(address.ip());
+        if let Some(far) = addresses.iter().find(is_far) {
+            return Err(AskError::NotLoopback(*far));
         }
-        let mut connection = self.target.connect().await.map_err(|why| self.unreachable(&reason(why)))?;
+        let mut connection = self.target.connect_to(&addresses).await.map_err(|why| self.unreachable(&reason(why)))?;
         let response = connection.sender().send_request(self.request(path, body)).await;
         let response = response.map_err(|error| self.unreachable(&error))?;
         let status = response.status();
@@ -110,14 +110,6 @@ impl Operator {
         Err(AskError::Refused { status: status.as_u16(), detail })
     }
 
-    /// Without TLS, a token leaves this machine under no name.
-    async fn check_is_near(&self) -> Result<(), AskError> {
-        let host = self.url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let port = self.url.port_or_known_default().unwrap_or(80);
-        let mut addresses = lookup_host((host, port)).await.map_err(|error| self.unreachable(&error))?;
-        addresses.find(|address| is_public(address.ip())).map_or(Ok(()), |address| Err(AskError::NotLoopback(address)))
-    }
-
     fn request(&self, path: &str, body: Option<&Value>) -> Request<Full<Bytes>> {
         let method = if body.is_some() { Method::POST } else { Method::GET };
         let text = body.map(Value::to_string).unwrap_or_default();
@@ -125,7 +117,7 @@ impl Operator {
             .method(method)
             .uri(format!("{}{path}", self.url.path().trim_end_matches('/')))
             .header(HOST, self.target.host().clone())
-            .header(AUTHORIZATION, self.bearer.clone())
+            .header(AUTHORIZATION, self.token.header())
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(text)))
             .expect("a path and headers of ASCII without spaces or line breaks")
