@@ -1,7 +1,7 @@
 //! What happened in a run, in order, as somebody would tell it who saw everything: for the stories of a few users.
 //!
 //! Owns what is told, not the words. The world tells it as it happens, and only if somebody listens; telling draws nothing and
-//! decides nothing, so a run that is told has the digest of one that is not (`tests/chronicle.rs`). Each entry has the true
+//! decides nothing, so a run that is told has the digest of one that is not (`tests/simulation/chronicle.rs`). Each entry has the true
 //! time and what the clock of its place showed.
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@
 //! * *impossible*: over the runs some user is harmed: granted twice, or told of a grant that does not exist.
 //!
 //! A run in which the hazard touched nothing proves nothing and is not counted. Chance is keyed by the run's seed. Read
-//! next: `tests/promise.rs`.
+//! next: `tests/promise/matrix.rs`.
 
 mod cell;
 

@@ -6,7 +6,7 @@
 //!
 //! * `TRAFFIC-1`: an arrival is a function of the seed, its process and its number; no process knows of another.
 //!
-//! Time enters as the moment of the arrival before. Tests: `tests/traffic.rs` counts arrivals against the integrated rate.
+//! Time enters as the moment of the arrival before. Tests: `tests/simulation/traffic.rs` counts arrivals against the integrated rate.
 
 mod curve;
 mod playback;

@@ -5,7 +5,7 @@
 //! under a seed if the run of the broken hook is violated and that of the unbroken hook, same ground and seed, is not.
 //!
 //! The search is fixed before it is run: at most [`SEEDS_MAX`] seeds of a range, [`RANGES`] ranges that do not touch. What is
-//! not found is a hole in an oracle, a scenario or the swarm, and is mended there. Read next: `tests/sabotage.rs`, and
+//! not found is a hole in an oracle, a scenario or the swarm, and is mended there. Read next: `tests/oracles/sabotage.rs`, and
 //! `docs/sabotage.md`, which `cargo run --release -p hookproof-sim --example sabotage` writes.
 
 mod catalogue;

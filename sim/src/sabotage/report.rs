@@ -85,7 +85,7 @@ pub fn markdown(rows: &BTreeMap<Sabotage, Row>) -> String {
     let _ = writeln!(
         text,
         "Seeds needed are counted in {RANGES} ranges of seeds that do not touch, each searched for at most {SEEDS_MAX} seeds; both numbers were\n\
-         written down before the first search. `cargo test -p hookproof-sim --test sabotage` searches the first range.\n"
+         written down before the first search. `cargo test -p hookproof-sim --test oracles sabotage::` searches the first range.\n"
     );
     text.push_str(
         "| broken hook | what it does | ground | found by | seeds, median | seeds, max |\n|---|---|---|---|---|---|\n",

@@ -6,7 +6,7 @@
 //!
 //! * `DECODE-3`: whatever the bytes are, the answer is a scenario or at least one problem, never a panic.
 //!
-//! No time, no chance, no files: the caller reads the file, and hands over what reads the files that it names. Tests: `tests/scenario_files.rs`.
+//! No time, no chance, no files: the caller reads the file, and hands over what reads the files that it names. Tests: `tests/scenarios/files.rs`.
 
 mod expect;
 mod experiment;

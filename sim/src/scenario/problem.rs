@@ -6,7 +6,7 @@
 //! * `PROBLEM-1`: every problem names a position inside the file, shows its line and says what to do.
 //! * `PROBLEM-2`: problems come in file order, none twice, at most [`PROBLEMS_MAX`]; the rest is counted.
 //!
-//! Neither time nor chance enters. The snapshots of `tests/scenario_files.rs` show every message.
+//! Neither time nor chance enters. The snapshots of `tests/scenarios/files.rs` show every message.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -2,7 +2,7 @@
 //!
 //! Translates the world's inputs into the core's and the core's outputs into the world's, one for one but for what the hook
 //! says about itself and nobody in the world hears. It decides nothing: the inputs it records, fed to a fresh [`Hook`], give
-//! the outputs that it recorded (`tests/hardened_replay.rs`).
+//! the outputs that it recorded (`tests/simulation/hardened_replay.rs`).
 
 use hookproof_core::admission::{VisitAnswer, VisitToken};
 use hookproof_core::audit::AuditEvent;

@@ -10,7 +10,7 @@
 //! * `SWARM-2`: what is declared of the service and of the store's clock is true. `declare` makes it so, from what was drawn.
 //! * `SWARM-3`: what is drawn is a pure function of (base, seed), keyed by what the draw is for.
 //!
-//! Read next: `tests/swarm.rs`, and "Swarms" in `docs/scenarios.md`.
+//! Read next: `tests/promise/swarm.rs`, and "Swarms" in `docs/scenarios.md`.
 
 mod burst;
 mod chance;

@@ -8,7 +8,7 @@
 //!
 //! * `CURVE-1`: `reach` inverts `area`: what is reached within a stretch lies in it.
 //!
-//! No chance here but in the edges of random bursts, which are given. Tests: below, and `tests/traffic.rs`.
+//! No chance here but in the edges of random bursts, which are given. Tests: below, and `tests/simulation/traffic.rs`.
 
 use core::f64::consts::PI;
 

@@ -78,7 +78,7 @@ const CONFIRMATION: &str = "\
 |---|---|---|
 | model check | the shipped machines against every order of events, small bounds | `cargo run --release -p hookproof-model -- --bound large` |
 | simulation | each cell as a scenario with chosen times and strengths, judged from outside | `cargo run --release -- promise --runs 40000` |
-| test | the same, about a thousand runs | `cargo test -p hookproof-sim --test promise` |
+| test | the same, about a thousand runs | `cargo test -p hookproof-sim --test promise matrix::` |
 | counterexamples | each impossible cell falls in `scenarios/promise/` | `cargo run --release -- run scenarios/promise` |
 
 In simulated runs a cell that holds must end with each entitled user granted once and nothing parked; a cell that parks with nobody granted twice,

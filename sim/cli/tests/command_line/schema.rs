@@ -123,7 +123,7 @@ fn is_expressible(message: &str) -> bool {
 
 #[test]
 fn every_file_that_the_decoder_takes_satisfies_the_schema() {
-    let paths: Vec<PathBuf> = [files("sim/tests/good"), files("scenarios")].concat();
+    let paths: Vec<PathBuf> = [files("sim/tests/scenarios/good"), files("scenarios")].concat();
     assert!(paths.len() > 25, "{} files", paths.len());
     for path in paths {
         let source = fs::read(&path).expect("the file can be read");
@@ -135,7 +135,7 @@ fn every_file_that_the_decoder_takes_satisfies_the_schema() {
 #[test]
 fn every_broken_file_is_refused_if_a_schema_can_say_why() {
     let mut refused = 0;
-    for path in files("sim/tests/broken") {
+    for path in files("sim/tests/scenarios/broken") {
         let source = fs::read(&path).expect("the file can be read");
         let Some(instance) = parsed(&source) else { continue };
         let text = String::from_utf8(source).expect("it was parsed");
@@ -213,7 +213,7 @@ fn file(value: &serde_json::Value) -> String {
 }
 
 fn good_files() -> Vec<serde_json::Value> {
-    let files = files("sim/tests/good").into_iter().map(|path| fs::read(path).expect("the file can be read"));
+    let files = files("sim/tests/scenarios/good").into_iter().map(|path| fs::read(path).expect("the file can be read"));
     files.map(|source| parsed(&source).expect("a good file is TOML")).collect()
 }
 
