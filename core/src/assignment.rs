@@ -12,7 +12,7 @@
 //! * enrolment word = first 8 bytes, big-endian, of `H(0x02 || frame(salt) || user)`
 //! * grant id = first 16 bytes of `H(0x03 || frame(lineage) || frame(effect) || user)`, as a version 8 UUID
 //!
-//! Read next: `tests/golden_vectors.rs`, `tests/assignment_statistics.rs`.
+//! Read next: `tests/assignment/golden_vectors.rs`, `tests/assignment/statistics.rs`.
 
 use std::fmt;
 

@@ -8,7 +8,7 @@
 //! * 401 and 403 say something about our token, not about the grant: the lane pauses, nothing is rejected;
 //! * 422 means that we sent another body under a known key, which is our bug: it is parked, never given another key.
 //!
-//! `tests/classification.rs` walks the whole table.
+//! `tests/machines/classification.rs` walks the whole table.
 
 use crate::upstream::{Answer, Body, Capability, Lost};
 

@@ -15,7 +15,7 @@
 //! * A visit waits for the store no longer than [`CommitterConfig::patience`]; then its answer rests on nothing recorded.
 //! * Each submitted command is resolved exactly once.
 //!
-//! Time enters as an argument, chance with the reply. Read next: `tests/read_only_store.rs`.
+//! Time enters as an argument, chance with the reply. Read next: `tests/machines/read_only_store.rs`.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -9,7 +9,7 @@
 //! * `GRANT-4`: no send in doubt that could execute after the key's window.
 //! * `GRANT-5`: nothing is sent under a lease that may end before the attempt does.
 //!
-//! Read next: `tests/grant.rs`, and the promise matrix in [`crate::promise`].
+//! Read next: `tests/machines/grant.rs`, and the promise matrix in [`crate::promise`].
 
 mod window;
 

@@ -7,7 +7,7 @@
 //!   and the hash mode with its secret: no version, time, attempt or instance enters it, so every retry, restart and
 //!   host names the grant alike.
 //!
-//! No time and no chance enter. Read next: `tests/golden_vectors.rs`.
+//! No time and no chance enter. Read next: `tests/assignment/golden_vectors.rs`.
 
 use std::fmt;
 

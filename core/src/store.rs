@@ -14,7 +14,7 @@
 //! An *epoch* is a stretch in which the store has lost no acknowledged commit. Whoever restores a store, or promotes a
 //! replica, begins another one ([`Image::begin_epoch`]): what the lost commits may have sent is then in doubt.
 //!
-//! Read next: `tests/store.rs`, where a small model says the same once more.
+//! Read next: `tests/machines/store.rs`, where a small model says the same once more.
 
 mod due;
 mod fleet;

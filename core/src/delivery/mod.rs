@@ -10,7 +10,7 @@
 //! * `LOAD-1`: in flight ≤ what the lane has room for: asserted at the send. The fleet's limit is the store's.
 //! * `AUDIT-1`: an attempt is answered once; a second answer is nobody's.
 //!
-//! Time enters with every input as [`Now`], chance with the inputs that need it. See `tests/delivery.rs`.
+//! Time enters with every input as [`Now`], chance with the inputs that need it. See `tests/hook/delivery.rs`.
 
 pub mod backoff;
 pub mod breaker;

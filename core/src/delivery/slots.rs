@@ -3,7 +3,7 @@
 //! Owns [`AttemptId`] and the slots behind it. A slot is used again, its id never is: the generation tells an answer to the
 //! former user of a slot from one to the present. It knows nothing of what a slot's stage entails.
 //!
-//! Neither time nor chance enters. Read next: `tests/machines_never_panic.rs`.
+//! Neither time nor chance enters. Read next: `tests/hook/machines_never_panic.rs`.
 
 use crate::identity::GrantId;
 use crate::store::{ClaimedGrant, Settle, Settlement};

@@ -8,7 +8,7 @@
 //!   and version enter no hash, so a new version changes no variant and no grant id.
 //! * `GRANT-2`: only a user who is enrolled and whose variant has a grant is given a [`GrantId`].
 //!
-//! Neither time nor chance enters. Read next: `tests/assignment_properties.rs`.
+//! Neither time nor chance enters. Read next: `tests/assignment/properties.rs`.
 
 pub mod change;
 mod fingerprint;

@@ -3,7 +3,7 @@
 //! Owns the rows: one for each user, one for each grant that is not settled, the evidence of those that are parked. A grant
 //! that is settled leaves its row to the next one, so memory follows the open grants.
 //!
-//! The invariants are those of [`store`](super). Time is an argument, no chance enters. Read next: `tests/store.rs`.
+//! The invariants are those of [`store`](super). Time is an argument, no chance enters. Read next: `tests/machines/store.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

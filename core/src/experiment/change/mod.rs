@@ -7,7 +7,7 @@
 //! * `ASSIGN-1`: no operation changes a recorded assignment; at most it is no longer shown (block exposed).
 //! * `GRANT-1`: whatever would give a user a second grant id, or a record another meaning, is refused.
 //!
-//! Neither time nor chance enters. Read next: `tests/experiment_changes.rs`.
+//! Neither time nor chance enters. Read next: `tests/assignment/changes.rs`.
 
 mod effect;
 mod refusal;

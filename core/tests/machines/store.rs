@@ -5,9 +5,7 @@
 //! every step all that can be read of both must agree. The seed is fixed; `PROPTEST_CASES` raises the number of sequences.
 //! Single cases follow that tell their story.
 
-#[path = "store/examples.rs"]
 mod examples;
-#[path = "store/model.rs"]
 mod model;
 
 use std::time::Duration;
@@ -25,7 +23,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, RngSeed};
 
-use model::Model;
+use self::model::Model;
 
 /// The seed of all random cases.
 const SEED: u64 = 7;

@@ -6,9 +6,6 @@
 //! Nothing plays the store or the service here, so replies need not make sense. Delivery, the committer and the image are then
 //! fed alone with what a hook would never pass on to them. The seed is fixed; `PROPTEST_CASES` raises the number of sequences.
 
-#[expect(dead_code, reason = "only the experiment is used here")]
-mod support;
-
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -32,7 +29,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, RngSeed};
 
-use support::{EVERYBODY_PPM, among, experiment};
+use super::bench::{EVERYBODY_PPM, among, experiment};
 
 const CLOCK_ERROR: Duration = Duration::from_millis(500);
 /// More outputs than any one input may cause: a claim's reply here has at most 8 grants.

@@ -1,13 +1,10 @@
 //! Goal: what was promised is sent until a receipt proves it, once in effect, within every limit, whatever the store and
 //! the quota service do, and wherever the process ends.
 //!
-//! Method: whole hooks on the bench of `support`, with scripted failures. Crash tests end the process after each message
+//! Method: whole hooks on the bench (`bench.rs`), with scripted failures. Crash tests end the process after each message
 //! in turn. Each protection is also taken away, to see that the test would notice. `storms.rs` draws its failures at random.
 
 #![expect(clippy::unchecked_time_subtraction, reason = "differences of constants that are in order")]
-
-#[expect(dead_code, reason = "what only storms and whole processes need")]
-mod support;
 
 use std::time::Duration;
 
@@ -24,7 +21,7 @@ use hookproof_core::store::{First, GrantState};
 use hookproof_core::time::Instant;
 use hookproof_core::upstream::{Answer, Ask, Body, Capability, NotSent};
 
-use support::{
+use super::bench::{
     Bench, CLOCK_ERROR, Fate, Handling, STORE_ORIGIN, TIMED_OUT, WITH_KEYS, config, everyone_is_treated, only, status,
     status_after,
 };

@@ -1,11 +1,8 @@
 //! Goal: after any storm, everything promised settles with at most one effect: lost commits and answers, refused credentials,
 //! processes that end, sleep, are told to stop or are replaced, and a store that is rolled back and says so.
 //!
-//! Method: one `Transition` enum drives the bench of `support`; then a calm in which nothing fails, and a look at the service's
+//! Method: one `Transition` enum drives the bench (`bench.rs`); then a calm in which nothing fails, and a look at the service's
 //! ledger. The seed is fixed; `PROPTEST_CASES` raises the number of storms.
-
-#[expect(dead_code, reason = "scripts and records that only single scenarios need")]
-mod support;
 
 use std::time::Duration;
 
@@ -15,7 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 
-use support::{Bench, Fate, Handling, TIMED_OUT, WITH_KEYS, config};
+use super::bench::{Bench, Fate, Handling, TIMED_OUT, WITH_KEYS, config};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -3,7 +3,7 @@
 //!
 //! Method: properties over random experiments whose seed is fixed here, so no test comes and goes; `PROPTEST_CASES` raises
 //! their number. Grants also over all combinations of fields that imitate each other. Even shares and independence are
-//! the affair of `assignment_statistics.rs`.
+//! the affair of `statistics.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

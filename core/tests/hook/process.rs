@@ -1,10 +1,7 @@
 //! Goal: a whole process keeps its promises where its machines meet: acknowledgements that are lost or late, versions that
 //! live side by side, a coverage that shrinks, an end that is announced, limits that a fleet shares, a store of somebody else.
 //!
-//! Method: whole hooks on the bench of `support`. Each answer that rests on no record is compared with what is recorded.
-
-#[expect(dead_code, reason = "scripts and records that only other capabilities need")]
-mod support;
+//! Method: whole hooks on the bench (`bench.rs`). Each answer that rests on no record is compared with what is recorded.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +17,7 @@ use hookproof_core::protection::{Protection, Protections};
 use hookproof_core::store::{First, GrantState};
 use hookproof_core::upstream::Capability;
 
-use support::{
+use super::bench::{
     Bench, EVERYBODY_PPM, Fate, Handling, STORE_ORIGIN, WITH_KEYS, among, config, everyone_is_treated, experiment,
     of_lineage, only, status,
 };
