@@ -7,7 +7,7 @@
 //! * Without one the key is the digest of the scenario, which stands in the record: that hides ids from a reader, not from
 //!   somebody who tries all ids that there may be.
 //!
-//! Read next: `reports/tests/pseudonym.rs`; `sim/cli/tests/command_line/privacy.rs`.
+//! Read next: `reports/tests/renderings/pseudonym.rs`; `sim/cli/tests/command_line/privacy.rs`.
 
 use std::fmt;
 

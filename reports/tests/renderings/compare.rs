@@ -7,7 +7,7 @@ use hookproof_reports::{
 };
 
 fn mixed() -> RunRecord {
-    parse(include_str!("data/mixed.json")).expect("the stored record is readable")
+    parse(include_str!("../data/mixed.json")).expect("the stored record is readable")
 }
 
 fn number(value: f64) -> Number {

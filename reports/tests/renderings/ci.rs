@@ -1,5 +1,5 @@
 //! Goal: what CI servers read of a record says what the record says, and no text in it can say more. Method: a record written
-//! by hand (`data/mixed.json`) against stored snapshots; then hostile texts in every field, and each rendering read back by its
+//! by hand (`tests/data/mixed.json`) against stored snapshots; then hostile texts in every field, and each rendering read back by its
 //! own rules.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use uppsala::XsdValidator;
 
 fn mixed() -> RunRecord {
-    parse(include_str!("data/mixed.json")).expect("the stored record is readable")
+    parse(include_str!("../data/mixed.json")).expect("the stored record is readable")
 }
 
 fn paths(record: &RunRecord) -> BTreeMap<String, String> {
@@ -99,7 +99,7 @@ fn the_junit_xml_has_a_suite_for_each_run() {
 }
 
 fn schema_errors(xml: &str) -> Vec<String> {
-    let schema = uppsala::parse(include_str!("data/junit.xsd")).expect("the schema is XML");
+    let schema = uppsala::parse(include_str!("../data/junit.xsd")).expect("the schema is XML");
     let validator = XsdValidator::from_schema(&schema).expect("it is a schema");
     let document = uppsala::parse(xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
     validator.validate(&document).iter().map(ToString::to_string).collect()
@@ -314,7 +314,7 @@ fn the_schema_describes_every_key_of_a_record() {
     for key in record["runs"][0].as_object().unwrap().keys() {
         assert!(known.contains(&key.as_str()), "{key}");
     }
-    let guide = include_str!("../../docs/record.md");
+    let guide = include_str!("../../../docs/record.md");
     let missing: Vec<&&str> = known.iter().filter(|key| !guide.contains(&format!("`{key}`"))).collect();
     assert!(missing.is_empty(), "docs/record.md does not name {missing:?}");
 }

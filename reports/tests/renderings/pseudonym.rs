@@ -12,7 +12,7 @@ const BY_SCENARIO: &str = "user:42c9ba7404f4";
 const BY_SECRET: &str = "user:aafe27f07105";
 
 fn mixed() -> RunRecord {
-    parse(include_str!("data/mixed.json")).expect("a record")
+    parse(include_str!("../data/mixed.json")).expect("a record")
 }
 
 fn hidden(pseudonyms: &Pseudonyms) -> RunRecord {
