@@ -20,13 +20,13 @@ const REQUIRE_VARIABLE: &str = "HOOKPROOF_REQUIRE_POSTGRES";
 const USERS: [(&str, &str); 2] = [("postgres", "postgres"), ("nobody", "nogroup")];
 
 /// Starts a server, says when it is ready, and stops it when its input ends. At each line of its input the server crashes and is started again.
-/// `$1`: the programs' folder; `$2`: the server's, which is ours; `$3`: its port; then its settings.
+/// `$1`: the programs' folder; `$2`: the server's, which is ours; `$3`: its port, a part of its socket's name too; then its settings.
 const WATCH: &str = r#"
 bin=$1; folder=$2; port=$3; shift 3
 cd "$folder" || exit 1
 "$bin/initdb" -D data -U hookproof --auth=trust --no-sync -E UTF8 --locale=C >log 2>&1 || { cat log >&2; exit 1; }
 start() {
-  "$bin/postgres" -D data -k "$folder" -p "$port" -c listen_addresses=127.0.0.1 "$@" </dev/null >>log 2>&1 &
+  "$bin/postgres" -D data -k "$folder" -p "$port" "$@" </dev/null >>log 2>&1 &
   server=$!
   until "$bin/pg_isready" -q -h "$folder" -p "$port"; do
     kill -0 $server 2>/dev/null || { cat log >&2; exit 1; }
@@ -42,6 +42,9 @@ while read -r _; do
   start "$@"
 done
 "#;
+
+/// The port of a server that listens on a socket in its own folder and nowhere else: nobody else has it there.
+const PORT: u16 = 5_432;
 
 /// Whether commits reach the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +68,8 @@ pub struct Identity<'p> {
 #[derive(Debug)]
 pub struct Server {
     connection: String,
-    /// On 127.0.0.1; 0 if it is not ours.
-    port: u16,
+    /// On 127.0.0.1, if it is ours and listens there.
+    port: Option<u16>,
     /// Of a throw-away one.
     watch: Option<Mutex<Watch>>,
 }
@@ -95,7 +98,7 @@ impl Server {
     /// If there is none and `HOOKPROOF_REQUIRE_POSTGRES` is set.
     pub fn find(what: &str, durability: Durability) -> Option<Self> {
         if let Ok(connection) = env::var(SERVER_VARIABLE) {
-            return Some(Self { connection, port: 0, watch: None });
+            return Some(Self { connection, port: None, watch: None });
         }
         Self::own(what, durability)
     }
@@ -139,11 +142,15 @@ impl Server {
         let programs = programs().ok_or_else(|| io::Error::other("its server programs are not installed"))?;
         let folder = tempfile::Builder::new().prefix("hookproof-pg").tempdir()?;
         let mut shell = shell(folder.path())?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        // Clients of a server with an identity come over TCP, where a port can be lost to others before the server has it.
+        let tcp_port = identity.map(|_| free_port()).transpose()?;
+        let port = tcp_port.unwrap_or(PORT);
         shell.args(["-c", WATCH, "watch"]).arg(&programs).arg(folder.path()).arg(port.to_string());
         for setting in settings(durability) {
             shell.args(["-c", setting]);
         }
+        let listens = if identity.is_some() { "127.0.0.1" } else { "" };
+        shell.arg("-c").arg(format!("listen_addresses={listens}"));
         if let Some(identity) = identity {
             write_identity(folder.path(), identity)?;
             shell.args(["-c", "ssl=on", "-c", "ssl_cert_file=../server.crt", "-c", "ssl_key_file=../server.key"]);
@@ -159,7 +166,7 @@ impl Server {
         let connection = format!("host={} port={port} user=hookproof dbname=postgres", folder.path().display());
         // From here on it is the shell's to remove.
         let _ = folder.keep();
-        Ok(Self { connection, port, watch: Some(Mutex::new(watch)) })
+        Ok(Self { connection, port: tcp_port, watch: Some(Mutex::new(watch)) })
     }
 
     /// Lets a throw-away server crash (`pg_ctl stop -m immediate`: what it has not written to its log is lost), and starts it again.
@@ -178,10 +185,18 @@ impl Server {
         &self.connection
     }
 
-    /// How to connect to it over TCP, where it is called `host`.
+    /// How to connect to one with an identity over TCP, where it is called `host`.
+    ///
+    /// # Panics
+    /// If it has none.
     pub fn connection_as(&self, host: &str) -> String {
-        format!("host={host} hostaddr=127.0.0.1 port={} user=hookproof dbname=postgres", self.port)
+        let port = self.port.expect("it has an identity");
+        format!("host={host} hostaddr=127.0.0.1 port={port} user=hookproof dbname=postgres")
     }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Puts the files into `folder`, whose owner they are for alone.
