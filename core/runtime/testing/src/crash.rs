@@ -12,6 +12,9 @@
 //! Findings are gathered, not asserted: a judge that never finds anything must be shown something to find.
 #![expect(clippy::disallowed_methods, reason = "a test's patience is not the hook's business")]
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 mod child;
 mod service;
 mod world;
@@ -19,3 +22,28 @@ mod world;
 pub use self::child::{Child, End, Harm, Keeper, Program, Told, Wire};
 pub use self::service::{Ambiguity, Ledger, Service};
 pub use self::world::{PLACES, Settled, TREATMENT, World, side_by_side};
+
+/// Longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at what is waited for.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Waits until `look` finds something.
+///
+/// # Panics
+/// If it has found nothing for a long time; `what` was waited for.
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait(look).unwrap_or_else(|| panic!("waited in vain for {what}"))
+}
+
+/// Waits until `look` finds something, but not for ever.
+fn wait<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let found = look();
+        if found.is_some() || Instant::now() > until {
+            return found;
+        }
+        thread::sleep(PAUSE);
+    }
+}

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hookproof_testing::crash::{Ambiguity, Harm, TREATMENT, Told, World, side_by_side};
+use hookproof_testing::crash::{Ambiguity, Harm, TREATMENT, Told, World, side_by_side, wait_for};
 use hookproof_testing::postgres::{Durability, Server};
 use tokio_postgres::NoTls;
 
@@ -74,9 +74,7 @@ fn crashes(harm: &Harm) -> Option<World> {
         if crash % 2 == 0 {
             world.visit_until(&mut child, &user, Told::is_settled).expect(ALIVE);
         } else {
-            while !world.service.ledger().asked.contains_key(&user) {
-                std::thread::yield_now();
-            }
+            wait_for("a request", || world.service.ledger().asked.contains_key(&user).then_some(()));
         }
         let asked: BTreeSet<String> = world.service.ledger().asked.keys().cloned().collect();
         server.crash();

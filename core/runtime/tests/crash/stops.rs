@@ -1,24 +1,33 @@
 //! Two instances on one PostgreSQL, and one of them stops (SIGSTOP) beyond its lease, at each place. The other takes over what it had claimed and
 //! delivers; then the first goes on where it was, and must do no harm.
 
-#![expect(clippy::disallowed_methods, reason = "a test's patience is not the hook's business")]
-
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hookproof_testing::crash::{Ambiguity, End, Harm, PLACES, Told, World, side_by_side};
+use hookproof_testing::crash::{Ambiguity, End, Harm, Keeper, PLACES, Told, World, side_by_side, wait_for};
 
 use crate::embedded::on_postgres;
 use crate::postgres::{database, shared};
 
 /// About half of them are treated.
 const USERS: usize = 8;
-/// Between two looks at whether it has stopped.
+/// Between two visits.
 const PAUSE: Duration = Duration::from_millis(2);
-/// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Dropped, it ends the visits and lets the visited child go on; whether by then the test has failed or not, as who visits is waited for.
+struct Visits<'a> {
+    keeper: Keeper,
+    is_over: &'a AtomicBool,
+}
+
+impl Drop for Visits<'_> {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.keeper.go_on();
+    }
+}
 
 /// One instance stops at `place`, the other one delivers, the first goes on.
 fn stop(world: &mut World, place: &str) {
@@ -29,37 +38,38 @@ fn stop(world: &mut World, place: &str) {
     thread::scope(|scope| {
         let (tell, told) = mpsc::channel();
         let (is_over, visitors) = (&is_over, &users);
+        let visits = Visits { keeper, is_over };
         let talker = scope.spawn(move || {
             for user in visitors.iter().cycle().take_while(|_| !is_over.load(Ordering::Relaxed)) {
                 let told = stopped.visit(user).expect("it is stopped, not killed");
-                // After the stop nobody listens.
-                let _ = tell.send((user.clone(), told));
+                // A test that has failed does not listen.
+                let _ = tell.send((user, told));
                 thread::sleep(PAUSE);
             }
             stopped
         });
-        let until = Instant::now() + PATIENCE;
-        while !keeper.is_stopped() {
-            assert!(Instant::now() < until, "{place} was never come to");
-            match told.recv_timeout(PAUSE) {
-                Ok((user, told)) => world.hear(&user, &told),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => panic!("nothing ends it"),
-            }
-        }
-        for (user, told) in told.try_iter() {
-            world.hear(&user, &told);
-        }
-        drop(told);
+        let mut hear = || told.try_iter().for_each(|(user, told)| world.hear(user, &told));
+        wait_for(place, || {
+            hear();
+            keeper.is_stopped().then_some(())
+        });
+        hear();
         let mut other = world.start(&Harm::NONE);
         for user in &users {
             world.visit_until(&mut other, user, Told::is_settled).expect("nobody harms this one");
         }
         assert!(keeper.is_stopped(), "{place}: it has been stopped all the time");
-        keeper.go_on();
+        drop(visits);
+        let mut resumed = talker.join().unwrap();
+        // What was under way when it stopped, and then everybody once more.
+        for (user, told) in told.try_iter() {
+            world.hear_resumed(user, &told);
+        }
+        for user in &users {
+            world.hear_resumed(user, &resumed.visit(user).expect("nobody harms it any more"));
+        }
         // It ends when all that it had under way has ended.
-        is_over.store(true, Ordering::Relaxed);
-        assert_eq!(talker.join().unwrap().end(), End::Ended, "{place}");
+        assert_eq!(resumed.end(), End::Ended, "{place}");
         assert_eq!(other.end(), End::Ended, "{place}");
     });
 }

@@ -2,13 +2,17 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+use super::{PATIENCE, wait};
 
 /// How one talks to a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,12 +109,32 @@ pub struct Child {
 enum Talk {
     Lines {
         input: Option<ChildStdin>,
-        output: BufReader<ChildStdout>,
+        output: Output,
     },
     /// Without an address it died before it listened.
     Http {
         address: Option<String>,
     },
+}
+
+/// The lines that a child says, read by a thread of their own: nobody waits for one for ever.
+struct Output(Receiver<String>);
+
+impl Output {
+    fn read(output: ChildStdout) -> Self {
+        let (say, said) = mpsc::channel();
+        thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| say.send(line)));
+        Self(said)
+    }
+
+    /// The next line; `None` if the child dies first.
+    fn next(&self) -> Option<String> {
+        match self.0.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("the child is there, and says nothing"),
+        }
+    }
 }
 
 impl Drop for Child {
@@ -125,7 +149,7 @@ impl Child {
     /// Starts `program` under `harm`; what it says on stderr goes to the file `log`.
     ///
     /// # Panics
-    /// If there is no such program.
+    /// If there is no such program, or it should listen and does not say where.
     pub fn start(program: &Program, harm: &Harm, log: &Path) -> Self {
         let mut command = Command::new(&program.path);
         command.args(&program.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -135,13 +159,12 @@ impl Child {
         }
         command.envs(harm.0.iter().map(|(name, value)| (name, value)));
         let mut process = command.spawn().expect("the program is there");
-        let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
+        let output = Output::read(process.stdout.take().expect("it is piped"));
         let talk = match program.wire {
             Wire::Lines => Talk::Lines { input: process.stdin.take(), output },
             Wire::Http => {
-                let mut line = String::new();
-                let said = output.read_line(&mut line).ok();
-                let address = said.and(line.trim_end().strip_prefix("listening on http://")).map(str::to_owned);
+                let said = output.next();
+                let address = said.and_then(|said| said.strip_prefix("listening on http://").map(str::to_owned));
                 Talk::Http { address }
             }
         };
@@ -151,15 +174,14 @@ impl Child {
     /// A visit; `None` if the child is dead, or dies first.
     ///
     /// # Panics
-    /// If it gives an answer that is none.
+    /// If it gives an answer that is none, or none for a long time.
     pub fn visit(&mut self, user: &str) -> Option<Told> {
         match &mut self.talk {
             Talk::Lines { input, output } => {
                 let input = input.as_mut()?;
                 writeln!(input, "{user}").and_then(|()| input.flush()).ok()?;
-                let mut line = String::new();
-                output.read_line(&mut line).ok()?;
-                let fields: Vec<_> = line.trim_end().split('\t').collect();
+                let line = output.next()?;
+                let fields: Vec<_> = line.split('\t').collect();
                 let [_, variant, basis, grant] = fields.as_slice() else { return None };
                 assert_ne!(*variant, "error", "{line}");
                 Some(told(variant, basis, grant))
@@ -188,7 +210,7 @@ impl Child {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Ends it as an operator does, and waits.
+    /// Ends it as an operator does, and waits; one that does not end is killed, and has failed.
     ///
     /// # Panics
     /// If the operating system does not know it.
@@ -198,7 +220,7 @@ impl Child {
             // One that has died is there until it is waited for.
             Talk::Http { .. } => kill_process(self.pid(), Signal::TERM).expect("it is a child"),
         }
-        let status = self.process.wait().expect("it is a child");
+        let Some(status) = wait(|| self.process.try_wait().expect("it is a child")) else { return End::Failed };
         match (status.success(), status.signal()) {
             (true, _) => End::Ended,
             (false, Some(signal)) if signal == Signal::KILL.as_raw() => End::Killed,
@@ -225,12 +247,9 @@ impl Keeper {
         waitid(WaitId::Pid(self.0), options).expect("it is a child").is_some_and(|status| status.stopped())
     }
 
-    /// Lets it go on where it was stopped.
-    ///
-    /// # Panics
-    /// If it has ended.
+    /// Lets it go on where it was stopped, if it is there.
     pub fn go_on(self) {
-        kill_process(self.0, Signal::CONT).expect("it is a child");
+        let _ = kill_process(self.0, Signal::CONT);
     }
 }
 
@@ -256,11 +275,14 @@ fn visit_over_http(address: &str, user: &str) -> Option<Told> {
     })
 }
 
-/// Sends this on a connection of its own, and reads until that ends.
+/// Sends this on a connection of its own, and reads until that ends; `None` if nobody is there, or not any more.
 fn exchange(address: &str, request: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
+    let answer = TcpStream::connect(address).and_then(|mut stream| {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(request.as_bytes())?;
+        io::read_to_string(stream)
+    });
+    let is_silent = answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+    assert!(!is_silent, "the child is there, and does not answer");
+    answer.ok()
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
 use super::child::{Child, End, Harm, Program, Told};
 use super::service::{Ambiguity, Service};
+use super::{PATIENCE, PAUSE};
 
 /// Where a child can be harmed. Each is passed on the way from a visit to a recorded receipt.
 pub const PLACES: [&str; 12] = [
@@ -32,10 +33,6 @@ const TREATED: usize = 3;
 const CHILDREN_MAX: u32 = 20;
 /// The variant that is granted.
 pub const TREATMENT: &str = "extra-quota";
-/// Between two looks at a grant that is not settled.
-const PAUSE: Duration = Duration::from_millis(2);
-/// Longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an unharmed hook came to.
 #[derive(Debug, Default)]
@@ -226,6 +223,14 @@ impl World {
         self.findings.append(&mut findings);
     }
 
+    /// Judges what `user` was told by an instance that stood still while another one went on: it may not know how far the grant has come since, nor
+    /// that there is a record, but the variant is the same.
+    pub fn hear_resumed(&mut self, user: &str, told: &Told) {
+        if self.told.get(user).is_some_and(|before| before.variant != told.variant) {
+            self.findings.push(format!("ASSIGN-1: {user} was moved"));
+        }
+    }
+
     /// An unharmed child settles everything, and the books are looked at.
     pub fn settle(&mut self) -> Settled {
         self.service.behave(None);
@@ -294,4 +299,29 @@ pub fn side_by_side<J: Send, T: Send>(
         }
     });
     results.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::crash::Wire;
+
+    #[test]
+    fn an_instance_that_was_away_may_know_less_but_shows_the_same_variant() {
+        let program = Program { path: PathBuf::new(), arguments: Vec::new(), wire: Wire::Lines };
+        let mut world = World::new(Service::start(Duration::ZERO), |_, _| program);
+        let told = |variant: &str, basis: &str, grant: &str| Told {
+            variant: variant.to_owned(),
+            basis: basis.to_owned(),
+            grant: grant.to_owned(),
+        };
+        world.hear("ann", &told(TREATMENT, "recorded", "claimed"));
+        world.hear_resumed("ann", &told(TREATMENT, "first-exposure", "pending"));
+        world.hear_resumed("bob", &told("control", "recorded", "none"));
+        assert_eq!(world.findings, Vec::<String>::new());
+        world.hear_resumed("ann", &told("control", "provisional", "none"));
+        assert_eq!(world.findings, ["ASSIGN-1: ann was moved"]);
+    }
 }
