@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use hookproof_testing::crash::{Program, Service, Wire, World};
+use rusqlite::{Connection, OpenFlags};
 
 /// What the example believes of the service.
 pub const KEY_TTL: Duration = Duration::from_secs(24 * 3600);
@@ -59,9 +60,10 @@ pub fn on_postgres(connection: &str, settings: &[&str]) -> World {
     World::new(Service::start(KEY_TTL), |_, url| program(connection, url, settings))
 }
 
-/// What SQLite says of the file of `world`: nothing if it is sound.
+/// What SQLite says of the file of `world`: nothing if it is there and sound.
 pub fn damage(world: &World) -> Option<String> {
-    let file = rusqlite::Connection::open(world.path(STORE)).unwrap();
-    let said: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    let file = Connection::open_with_flags(world.path(STORE), OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let check = |file: Connection| file.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+    let said = file.and_then(check).unwrap_or_else(|error| error.to_string());
     (said != "ok").then(|| format!("damaged: {said}"))
 }
