@@ -35,7 +35,7 @@ pub fn permit(folder: &Folder, name: &str, mode: u32) {
     fs::set_permissions(folder.path(name), fs::Permissions::from_mode(mode)).expect("the file is ours");
 }
 
-/// A file that a port of its own is enough for.
+/// A file that a port of its own is enough for. A slow disk is waited for: a provisional answer would be another test's.
 pub fn config(url: &str, more: &str) -> String {
     format!(
         r#"
@@ -52,6 +52,8 @@ weight = 50
 name = "extra"
 weight = 50
 grant = 25
+[hardened]
+store-patience = "30s"
 [upstream]
 url = "{url}"
 capability = "idempotency-key"
