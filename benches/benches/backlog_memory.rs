@@ -16,6 +16,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use hookproof_benches::memory::peak_kib;
 use hookproof_benches::paired::median;
 use hookproof_live::arrivals::Plan;
 use hookproof_live::quota::Mode;
@@ -148,11 +149,4 @@ fn side(folder: &Path, millis: u64) {
     let measured = subject.offer(plan);
     assert_eq!(measured.recorded.wait.count(), measured.offered_count);
     println!("{}", peak_kib().expect("the first process had it"));
-}
-
-/// The most memory that this process ever had.
-fn peak_kib() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse().ok()
 }

@@ -10,12 +10,12 @@
 //! incident: `cargo bench -p hookproof-benches --bench simulator`. With the filter `nomatch` only these figures are printed.
 
 use std::env;
-use std::fs;
 use std::hint::black_box;
 use std::process::Command;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use hookproof_benches::memory::peak_kib;
 use hookproof_benches::paired::{in_turns, median, seconds};
 use hookproof_core::protection::Protections;
 use hookproof_core::time::Instant;
@@ -282,10 +282,8 @@ fn print_memory() {
 /// Runs a population once and prints the most bytes that this process has held.
 fn print_peak_memory(population: u32) {
     black_box(simulate(&scenario(population), HookKind::Hardened));
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    if let Some(kibibytes) = peak.and_then(|peak| peak.parse::<u64>().ok()) {
-        println!("{}", 1_024 * kibibytes);
+    if let Some(kib) = peak_kib() {
+        println!("{}", 1_024 * kib);
     }
 }
 
