@@ -197,6 +197,7 @@ impl World {
 
     /// Judges what `user` was told by a child that is the only one.
     pub fn hear(&mut self, user: &str, told: &Told) {
+        self.findings.extend(self.moved(user, told));
         if !told.is_recorded() {
             self.provisional_count += 1;
             return;
@@ -210,9 +211,6 @@ impl World {
             findings.push(format!("GRANT-2: a grant was asked for {user}, who had no record"));
         }
         if let Some(before) = self.told.insert(user.to_owned(), told.clone()) {
-            if before.variant != told.variant {
-                findings.push(format!("ASSIGN-1: {user} was moved"));
-            }
             if told.basis == "first-exposure" {
                 findings.push(format!("AUDIT-1: the record of {user} was lost"));
             }
@@ -224,11 +222,17 @@ impl World {
     }
 
     /// Judges what `user` was told by an instance that stood still while another one went on: it may not know how far the grant has come since, nor
-    /// that there is a record, but the variant is the same.
+    /// that there is a record, but it moves nobody.
     pub fn hear_resumed(&mut self, user: &str, told: &Told) {
-        if self.told.get(user).is_some_and(|before| before.variant != told.variant) {
-            self.findings.push(format!("ASSIGN-1: {user} was moved"));
-        }
+        self.findings.extend(self.moved(user, told));
+    }
+
+    /// `ASSIGN-1`: whoever was shown a variant with a record behind it is shown the same again, or the baseline in an answer that rests on none.
+    fn moved(&self, user: &str, told: &Told) -> Option<String> {
+        let before = self.told.get(user)?;
+        let is_baseline = !told.is_recorded() && told.variant != TREATMENT;
+        (before.variant != told.variant && !is_baseline)
+            .then(|| format!("ASSIGN-1: {user} was moved from {} to {}", before.variant, told.variant))
     }
 
     /// An unharmed child settles everything, and the books are looked at.
@@ -309,7 +313,7 @@ mod tests {
     use crate::crash::Wire;
 
     #[test]
-    fn an_instance_that_was_away_may_know_less_but_shows_the_same_variant() {
+    fn an_instance_that_was_away_may_know_less_but_moves_nobody() {
         let program = Program { path: PathBuf::new(), arguments: Vec::new(), wire: Wire::Lines };
         let mut world = World::new(Service::start(Duration::ZERO), |_, _| program);
         let told = |variant: &str, basis: &str, grant: &str| Told {
@@ -317,11 +321,19 @@ mod tests {
             basis: basis.to_owned(),
             grant: grant.to_owned(),
         };
-        world.hear("ann", &told(TREATMENT, "recorded", "claimed"));
+        world.hear("ann", &told(TREATMENT, "recorded", "parked"));
+        world.hear("bob", &told("control", "recorded", "none"));
         world.hear_resumed("ann", &told(TREATMENT, "first-exposure", "pending"));
-        world.hear_resumed("bob", &told("control", "recorded", "none"));
-        assert_eq!(world.findings, Vec::<String>::new());
         world.hear_resumed("ann", &told("control", "provisional", "none"));
-        assert_eq!(world.findings, ["ASSIGN-1: ann was moved"]);
+        assert_eq!(world.findings, Vec::<String>::new());
+        world.hear_resumed("ann", &told("control", "recorded", "none"));
+        world.hear_resumed("bob", &told(TREATMENT, "provisional", "none"));
+        assert_eq!(
+            world.findings,
+            [
+                "ASSIGN-1: ann was moved from extra-quota to control",
+                "ASSIGN-1: bob was moved from control to extra-quota"
+            ]
+        );
     }
 }
