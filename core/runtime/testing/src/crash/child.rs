@@ -2,8 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
@@ -13,6 +12,7 @@ use std::thread;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::{PATIENCE, wait};
+use crate::http::{Answer, exchange};
 
 /// How one talks to a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,15 +152,23 @@ impl Child {
     /// If there is no such program, or it should listen and does not say where.
     pub fn start(program: &Program, harm: &Harm, log: &Path) -> Self {
         let mut command = Command::new(&program.path);
-        command.args(&program.arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.stderr(File::create(log).expect("the log is ours"));
+        command.args(&program.arguments);
         for variable in ["HOOKPROOF_KILL_AT", "HOOKPROOF_STOP_AT", "HOOKPROOF_DISK", "HOOKPROOF_SKIP"] {
             command.env_remove(variable);
         }
         command.envs(harm.0.iter().map(|(name, value)| (name, value)));
+        Self::spawn(command, program.wire, log)
+    }
+
+    /// Starts `command`, which is talked to by `wire`.
+    ///
+    /// # Panics
+    /// As of [`Child::start`].
+    pub fn spawn(mut command: Command, wire: Wire, log: &Path) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(log).expect("the log is ours"));
         let mut process = command.spawn().expect("the program is there");
         let output = Output::read(process.stdout.take().expect("it is piped"));
-        let talk = match program.wire {
+        let talk = match wire {
             Wire::Lines => Talk::Lines { input: process.stdin.take(), output },
             Wire::Http => {
                 let said = output.next();
@@ -190,12 +198,20 @@ impl Child {
         }
     }
 
-    /// What the sidecar answers to a GET of `path`, headers and all.
+    /// Where it listens, if it is a sidecar that came so far.
+    pub fn address(&self) -> Option<&str> {
+        match &self.talk {
+            Talk::Lines { .. } => None,
+            Talk::Http { address } => address.as_deref(),
+        }
+    }
+
+    /// What the sidecar answers to a GET of `path`.
     ///
     /// # Panics
     /// If it does not answer.
-    pub fn get(&self, path: &str) -> String {
-        let Talk::Http { address: Some(address) } = &self.talk else { panic!("it does not speak HTTP") };
+    pub fn get(&self, path: &str) -> Answer {
+        let address = self.address().expect("it listens");
         exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
             .expect("it answers")
     }
@@ -210,16 +226,33 @@ impl Child {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Ends it as an operator does, and waits; one that does not end is killed, and has failed.
+    /// Ends it as an operator does, and waits.
     ///
     /// # Panics
     /// If the operating system does not know it.
     pub fn end(mut self) -> End {
+        self.tell_to_end();
+        self.wait()
+    }
+
+    /// Tells it to end as an operator does.
+    ///
+    /// # Panics
+    /// If the operating system does not know it.
+    pub fn tell_to_end(&mut self) {
+        let pid = self.pid();
         match &mut self.talk {
             Talk::Lines { input, .. } => drop(input.take()),
             // One that has died is there until it is waited for.
-            Talk::Http { .. } => kill_process(self.pid(), Signal::TERM).expect("it is a child"),
+            Talk::Http { .. } => kill_process(pid, Signal::TERM).expect("it is a child"),
         }
+    }
+
+    /// Waits until it has ended; one that does not end is killed, and has failed.
+    ///
+    /// # Panics
+    /// If the operating system does not know it.
+    pub fn wait(mut self) -> End {
         let Some(status) = wait(|| self.process.try_wait().expect("it is a child")) else { return End::Failed };
         match (status.success(), status.signal()) {
             (true, _) => End::Ended,
@@ -263,26 +296,13 @@ fn visit_over_http(address: &str, user: &str) -> Option<Told> {
         "POST /v1/visits HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     );
-    let answer = exchange(address, &request)?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    assert!(head.starts_with("HTTP/1.1 200 "), "{answer}");
-    let body: serde_json::Value = serde_json::from_str(body).expect("an answer is JSON");
+    let answer = exchange(address, &request).ok()?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let body = answer.json();
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     Some(Told {
         variant: text(&body["variant"])?,
         basis: text(&body["assignment"])?,
         grant: text(&body["grant"]["state"]).unwrap_or_else(|| "none".to_owned()),
     })
-}
-
-/// Sends this on a connection of its own, and reads until that ends; `None` if nobody is there, or not any more.
-fn exchange(address: &str, request: &str) -> Option<String> {
-    let answer = TcpStream::connect(address).and_then(|mut stream| {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(request.as_bytes())?;
-        io::read_to_string(stream)
-    });
-    let is_silent = answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-    assert!(!is_silent, "the child is there, and does not answer");
-    answer.ok()
 }

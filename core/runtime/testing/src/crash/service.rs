@@ -1,11 +1,13 @@
 //! A quota service that keeps a ledger, remembers keys, and outlives its clients.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::http::{Request, read_request};
 
 /// What the service does with a request that it does not answer as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +135,7 @@ impl Service {
 impl Shared {
     /// Serves one request; `None` when the connection is over.
     fn serve(&self, stream: &TcpStream) -> Option<()> {
-        let (key, body) = read_request(stream)?;
+        let Request { key, body } = read_request(stream)?;
         let user = body.strip_prefix("{\"user_id\":\"")?.strip_suffix("\",\"units\":25}")?.to_owned();
         let fate = self.execute(key, user);
         let answer = match fate {
@@ -178,25 +180,4 @@ impl Shared {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The key and the body of the next request.
-fn read_request(stream: &TcpStream) -> Option<(String, String)> {
-    let mut reader = BufReader::new(stream);
-    let (mut key, mut length) = (None, 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        match line.trim_end().split_once(": ") {
-            Some(("idempotency-key", value)) => key = Some(value.to_owned()),
-            Some(("content-length", value)) => length = value.parse().ok()?,
-            None if line.trim_end().is_empty() => break,
-            Some(_) | None => {}
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some((key?, String::from_utf8(body).ok()?))
 }

@@ -1,10 +1,12 @@
 //! A quota service of a test's own: it applies each key once, and can be told to fail.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+use hookproof_testing::http::{Request, read_request};
 
 /// A running service; its threads end with the test's process.
 pub struct Quota {
@@ -31,8 +33,7 @@ impl Quota {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let shared = Arc::clone(&shared);
-                // A hook that goes away ends its connection with an error, which is no failure of the test.
-                thread::spawn(move || drop(serve(stream, &shared)));
+                thread::spawn(move || serve(&stream, &shared));
             }
         });
         Self { address, state }
@@ -58,27 +59,10 @@ impl Quota {
     }
 }
 
-fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
-    let mut writer = stream.try_clone()?;
-    let mut reader = BufReader::new(stream);
-    loop {
-        let (mut key, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line)? == 0 {
-                return Ok(());
-            }
-            let line = line.trim_end().to_lowercase();
-            match line.split_once(": ") {
-                Some(("idempotency-key", value)) => value.trim_matches('"').clone_into(&mut key),
-                Some(("content-length", value)) => length = value.parse().expect("a length is a number"),
-                None if line.is_empty() => break,
-                Some(_) | None => {}
-            }
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body)?;
-        let body = String::from_utf8(body).expect("the body is JSON");
+/// Serves a client until it goes away.
+fn serve(mut stream: &TcpStream, state: &Mutex<State>) {
+    while let Some(Request { key, body }) = read_request(stream) {
+        let key = key.trim_matches('"').to_owned();
         let status = {
             let mut state = state.lock().expect("no thread panics with the lock");
             *state.requests.entry(key.clone()).or_default() += 1;
@@ -89,9 +73,11 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         };
         let answer = "{\"units\":25}";
         let length = answer.len();
-        write!(
-            writer,
+        let answer = format!(
             "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{answer}"
-        )?;
+        );
+        if stream.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
     }
 }

@@ -1,12 +1,12 @@
 //! The binary as a sidecar, and a client that sends what it is told to the byte.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::time::Duration;
 
+use hookproof_testing::crash::{Child, End, Wire, wait_for};
+use hookproof_testing::http::{Answer, exchange};
 use serde_json::Value;
 
 use super::super::folder::Folder;
@@ -72,39 +72,11 @@ pub struct Sidecar {
     pub address: String,
 }
 
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        // One that has ended cannot be killed any more.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// An answer.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
 impl Sidecar {
     /// Starts it in `folder`, and waits until its store is open.
     pub fn start(folder: &Folder) -> Self {
-        let mut command = folder.command(&["serve", "--config", "hook.toml"]);
-        command.stdout(Stdio::piped()).stderr(fs::File::create(folder.path("log")).expect("the log can be made"));
-        let mut child = command.spawn().expect("the binary starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("stdout is piped")).read_line(&mut line).expect("stdout is UTF-8");
-        let log = || fs::read_to_string(folder.path("log")).unwrap_or_default();
-        let address = line.trim_end().strip_prefix("listening on http://");
-        let address = address.unwrap_or_else(|| panic!("{line}{}", log())).to_owned();
+        let child = Child::spawn(folder.command(&["serve", "--config", "hook.toml"]), Wire::Http, &folder.path("log"));
+        let address = child.address().unwrap_or_else(|| panic!("{}", child.log())).to_owned();
         let sidecar = Self { child, address };
         until(|| (sidecar.get("/readyz").status == 200).then_some(()));
         sidecar
@@ -117,15 +89,13 @@ impl Sidecar {
     }
 
     /// Tells it to end.
-    pub fn signal(&self) {
-        let killed = std::process::Command::new("kill").arg(self.child.id().to_string()).status();
-        assert!(killed.expect("there is a kill").success());
+    pub fn signal(&mut self) {
+        self.child.tell_to_end();
     }
 
     /// Waits until it has ended.
-    pub fn wait(&mut self) -> i32 {
-        let status = until(|| self.child.try_wait().expect("it is a child"));
-        status.code().expect("no signal ended it")
+    pub fn wait(self) -> i32 {
+        i32::from(self.child.wait() != End::Ended)
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -164,11 +134,7 @@ impl Sidecar {
 
     /// Sends this, and reads what comes back until the connection ends.
     pub fn send(&self, request: &str) -> Answer {
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("no time is zero");
-        // A server that refuses early may close before it has read all.
-        let _ = stream.write_all(request.as_bytes());
-        answer(&mut stream)
+        exchange(&self.address, request).expect("it answers")
     }
 
     /// A connection to it.
@@ -179,22 +145,10 @@ impl Sidecar {
 
 /// Reads an answer until the connection ends.
 pub fn answer(stream: &mut TcpStream) -> Answer {
-    let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes);
-    let text = String::from_utf8(bytes).expect("an answer is UTF-8");
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no whole answer: {text:?}"));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+    Answer::read(stream).expect("an answer")
 }
 
 /// Waits for a state.
-pub fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let began_at = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(began_at.elapsed() < PATIENCE, "it does not come to that");
-        thread::sleep(Duration::from_millis(5));
-    }
+pub fn until<T>(look: impl FnMut() -> Option<T>) -> T {
+    wait_for("a state", look)
 }
