@@ -1,20 +1,13 @@
 //! Goal: a run that somebody listens to is the run that nobody listens to, and what is told is whole and in order. Method:
 //! library scenarios with every hook; digests of both runs, and the told effects against the ledger's.
 
-use std::fs;
-use std::path::Path;
-
 use hookproof_core::protection::Protections;
 use hookproof_sim::chronicle::{Chronicle, Happening};
 use hookproof_sim::outcome::Outcome;
-use hookproof_sim::scenario::{HookKind, Scenario, decode};
+use hookproof_sim::scenario::{HookKind, Scenario};
 use hookproof_sim::{Recording, Setting, run, run_telling};
 
-fn scenario(name: &str) -> Scenario {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(name);
-    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    decode(name, name, &bytes).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
+use super::shipped;
 
 fn told(scenario: &Scenario, hook: HookKind, users: &[u32]) -> (Outcome, Chronicle) {
     let (protections, recording) = (Protections::ALL, Recording::Off);
@@ -24,7 +17,7 @@ fn told(scenario: &Scenario, hook: HookKind, users: &[u32]) -> (Outcome, Chronic
 #[test]
 fn listening_changes_nothing_and_every_effect_is_told() {
     for name in ["incidents/retry-storm.toml", "faults/process.toml", "faults/store.toml", "faults/network.toml"] {
-        let scenario = scenario(name);
+        let scenario = shipped(name);
         for hook in HookKind::ALL {
             let users: Vec<u32> = (0..50).collect();
             let (outcome, chronicle) = told(&scenario, hook, &users);
@@ -54,7 +47,7 @@ fn listening_changes_nothing_and_every_effect_is_told() {
 
 #[test]
 fn who_is_never_seen_has_no_story() {
-    let scenario = scenario("incidents/over-allocation.toml");
+    let scenario = shipped("incidents/over-allocation.toml");
     let (outcome, chronicle) = told(&scenario, HookKind::Original, &[0, 1, 2, 3, 4, 5, 6, 7]);
     assert!(outcome.hook_calls > 0);
     let unseen: Vec<u32> = (0..8).filter(|user| chronicle.story(*user).is_empty()).collect();

@@ -11,12 +11,9 @@ use hookproof_sim::outcome::{Outcome, Value};
 use hookproof_sim::run;
 use hookproof_sim::scenario::{HookKind, Scenario, decode};
 
-const INCIDENTS: [&str; 3] = ["over-allocation", "retry-storm", "clock-step"];
+use super::shipped;
 
-fn incident(name: &str) -> Scenario {
-    let path = format!("{}/../scenarios/incidents/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-    decoded(&std::fs::read(path).expect("the incident exists"))
-}
+const INCIDENTS: [&str; 3] = ["over-allocation", "retry-storm", "clock-step"];
 
 fn decoded(source: &[u8]) -> Scenario {
     decode("determinism", "determinism.toml", source).unwrap_or_else(|error| panic!("{error}"))
@@ -33,7 +30,7 @@ fn number(outcome: &Outcome, metric: Metric) -> Option<Value> {
 #[test]
 fn the_same_scenario_and_seed_give_the_same_outcome_and_another_seed_another_one() {
     for name in INCIDENTS {
-        let scenario = incident(name);
+        let scenario = shipped(&format!("incidents/{name}.toml"));
         for hook in HookKind::ALL {
             let first = outcome(&scenario, hook, 7);
             assert!(first.events > 10_000, "{name} {}: {} events", hook.name(), first.events);

@@ -19,9 +19,10 @@ use hookproof_sim::scenario::{HookKind, Scenario, decode};
 use hookproof_sim::subject::Input;
 use hookproof_sim::{Recording, Recordings, Setting, run_with};
 
+use super::shipped;
+
 fn incident(name: &str) -> Scenario {
-    let path = format!("{}/../scenarios/incidents/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-    decoded(&std::fs::read(path).expect("the incident exists"))
+    shipped(&format!("incidents/{name}.toml"))
 }
 
 fn decoded(source: &[u8]) -> Scenario {

@@ -4,13 +4,9 @@
 use hookproof_sim::metrics::Metric;
 use hookproof_sim::outcome::{Outcome, Value, Verdict};
 use hookproof_sim::run;
-use hookproof_sim::scenario::{HookKind, Scenario, decode};
+use hookproof_sim::scenario::{HookKind, Scenario};
 
-fn scenario(name: &str) -> Scenario {
-    let path = format!("{}/../scenarios/incidents/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-    let source = std::fs::read(&path).expect("the scenario is part of the repository");
-    decode(name, &path, &source).unwrap_or_else(|error| panic!("{error}"))
-}
+use super::shipped;
 
 fn outcome(scenario: &Scenario, hook: HookKind, seed: u64) -> Outcome {
     let outcome = run(scenario, hook, seed, &mut |_| {});
@@ -49,7 +45,7 @@ fn is_clean(outcome: &Outcome, reached: &[&str], unchecked: &[&str]) {
 
 #[test]
 fn over_allocation_is_reproduced_and_absent_in_the_hardened_hook() {
-    let scenario = scenario("over-allocation");
+    let scenario = shipped("incidents/over-allocation.toml");
     let (mut switching, mut cost) = (0.0, 0.0);
     for seed in 1..=8 {
         let original = outcome(&scenario, HookKind::Original, seed);
@@ -67,7 +63,7 @@ fn over_allocation_is_reproduced_and_absent_in_the_hardened_hook() {
 
 #[test]
 fn the_retry_storm_is_reproduced_and_absent_in_the_hardened_hook() {
-    let scenario = scenario("retry-storm");
+    let scenario = shipped("incidents/retry-storm.toml");
     for seed in 1..=5 {
         outcome(&scenario, HookKind::Original, seed);
         outcome(&scenario, HookKind::Published, seed);
@@ -79,7 +75,7 @@ fn the_retry_storm_is_reproduced_and_absent_in_the_hardened_hook() {
 
 #[test]
 fn clock_steps_and_drift_move_nobody_and_grant_nothing_twice() {
-    let scenario = scenario("clock-step");
+    let scenario = shipped("incidents/clock-step.toml");
     for seed in 1..=3 {
         outcome(&scenario, HookKind::Original, seed);
         outcome(&scenario, HookKind::Published, seed);

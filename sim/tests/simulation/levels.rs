@@ -1,19 +1,12 @@
 //! Goal: the levels that reports draw agree with the metrics of the same run, whatever goes wrong in it. Method: incident
 //! files of the library, every hook; the last or the greatest value of a level is held against the metric that tells the same.
 
-use std::fs;
-use std::path::Path;
-
 use hookproof_sim::metrics::Metric;
 use hookproof_sim::outcome::{Level, Outcome, Value};
 use hookproof_sim::run;
-use hookproof_sim::scenario::{HookKind, Scenario, decode};
+use hookproof_sim::scenario::HookKind;
 
-fn scenario(name: &str) -> Scenario {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(name);
-    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    decode(name, name, &bytes).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
+use super::shipped;
 
 fn metric(outcome: &Outcome, metric: Metric) -> f64 {
     match outcome.metrics.get(&metric) {
@@ -29,7 +22,7 @@ fn greatest(level: &Level) -> i64 {
 #[test]
 fn levels_end_and_peak_where_the_metrics_say() {
     for name in ["incidents/retry-storm.toml", "incidents/over-allocation.toml", "faults/quota.toml"] {
-        let scenario = scenario(name);
+        let scenario = shipped(name);
         for hook in HookKind::ALL {
             let outcome = run(&scenario, hook, 1, &mut |_| {});
             let levels = &outcome.series.levels;
@@ -50,7 +43,7 @@ fn levels_end_and_peak_where_the_metrics_say() {
 
 #[test]
 fn clocks_have_a_level_where_a_fault_moves_them_and_nowhere_else() {
-    let outcome = run(&scenario("faults/clock.toml"), HookKind::Hardened, 1, &mut |_| {});
+    let outcome = run(&shipped("faults/clock.toml"), HookKind::Hardened, 1, &mut |_| {});
     let clocks: Vec<&str> =
         outcome.series.levels.keys().filter_map(|name| name.strip_prefix("clock-offset-us.")).collect();
     assert!(!clocks.is_empty());
@@ -58,6 +51,6 @@ fn clocks_have_a_level_where_a_fault_moves_them_and_nowhere_else() {
         let level = &outcome.series.levels[&format!("clock-offset-us.{clock}")];
         assert!(level.least.iter().zip(&level.greatest).any(|bin| bin != (&Some(0), &Some(0))), "{clock}");
     }
-    let right = run(&scenario("incidents/retry-storm.toml"), HookKind::Hardened, 1, &mut |_| {});
+    let right = run(&shipped("incidents/retry-storm.toml"), HookKind::Hardened, 1, &mut |_| {});
     assert!(right.series.levels.keys().all(|name| !name.starts_with("clock-offset-us.")));
 }

@@ -9,3 +9,15 @@ mod hardened_replay;
 mod incidents;
 mod levels;
 mod traffic;
+
+use std::fs;
+use std::path::Path;
+
+use hookproof_sim::scenario::{Scenario, decode};
+
+/// The scenario of the library that is called `name` in `scenarios/`.
+fn shipped(name: &str) -> Scenario {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios").join(name);
+    let source = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    decode(name, name, &source).unwrap_or_else(|error| panic!("{error}"))
+}

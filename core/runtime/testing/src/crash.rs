@@ -12,12 +12,12 @@
 //! Findings are gathered, not asserted: a judge that never finds anything must be shown something to find.
 #![expect(clippy::disallowed_methods, reason = "a test's patience is not the hook's business")]
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 mod child;
 mod service;
 mod world;
+
+use std::thread;
+use std::time::{Duration, Instant};
 
 pub use self::child::{Child, End, Harm, Keeper, Program, Told, Wire};
 pub use self::service::{Ambiguity, Ledger, Service};
