@@ -113,7 +113,7 @@ impl Bench {
 
     /// Seconds for all grants.
     async fn store(&self, turn: Turn) -> f64 {
-        self.by_hand.batch_execute("TRUNCATE hookproof_bench.users").await.expect("no rows");
+        self.by_hand.batch_execute("TRUNCATE hookproof_bench.users, hookproof_bench.grant_ids").await.expect("no rows");
         for first in (1..=GRANTS).step_by(usize::from(BATCH)) {
             assert!(matches!(self.stores[0].commit(admissions(first), Epoch(0)).await.reply, Reply::Committed { .. }));
         }

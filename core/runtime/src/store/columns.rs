@@ -5,6 +5,10 @@ use hookproof_core::store::rows::GrantRecord;
 use hookproof_core::store::{GrantState, OpenGrant};
 use hookproof_core::time::WallTime;
 
+/// The columns of a record, in the order in which each database's `rows` reads them.
+pub(super) const RECORD: &str = "user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, \
+                      fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen, park_reason, last_answer, changed_at";
+
 pub(super) const fn from_nanos(nanos: i64) -> WallTime {
     WallTime::from_unix_nanos(if nanos < 0 { 0 } else { nanos.cast_unsigned() })
 }

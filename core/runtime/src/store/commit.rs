@@ -11,6 +11,7 @@ use hookproof_core::store::{Command, Fence, Image, Reply};
 use hookproof_core::time::WallTime;
 
 use super::User;
+use super::columns::place;
 
 /// How many of the first pending grants, and of the claimed ones by the end of their lease, `commands` may look at: what claims may
 /// take, what settlements may end or put off, and the one that is due next.
@@ -40,6 +41,11 @@ pub(super) struct Changes {
 }
 
 impl Changes {
+    /// Users whose row is another one than before.
+    fn rows(&self) -> impl Iterator<Item = &(UserHandle, UserRecord)> {
+        self.inserted.iter().chain(&self.updated)
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.head.is_none() && self.inserted.is_empty() && self.updated.is_empty()
     }
@@ -82,13 +88,39 @@ impl Loaded {
         }
     }
 
-    /// What the store knows besides its users, `claimed` of whose grants are claimed; after all rows.
-    pub(super) fn set_head(&mut self, head: Head, claimed: u64) {
-        let is_claimed = |record: &&Option<UserRecord>| {
+    /// The place of the user with this id, whose row need not be loaded.
+    pub(super) fn place_or_new(&mut self, id: &str) -> usize {
+        let place = self.place(id);
+        if place == self.users.len() {
+            let id: Arc<str> = id.into();
+            self.places.insert(Arc::clone(&id), place);
+            self.users.push(User { id, ..User::default() });
+            self.records.push(None);
+        }
+        place
+    }
+
+    /// What the store knows besides its users, `claimed` of whose grants are claimed; after all rows. It was read after `written` was
+    /// written.
+    pub(super) fn set_head(&mut self, head: Head, claimed: u64, written: &Changes) {
+        let written: BTreeMap<UserHandle, &UserRecord> = written.rows().map(|(user, record)| (*user, record)).collect();
+        let is_claimed = |(user, loaded): &(UserHandle, &Option<UserRecord>)| {
+            let record = written.get(user).copied().or(loaded.as_ref());
             matches!(record, Some(UserRecord { grant: Some(GrantRecord::Claimed(_)), .. }))
         };
-        let loaded = self.records.iter().filter(is_claimed).count() as u64;
-        self.head = Head { claimed_elsewhere: claimed.saturating_sub(loaded), ..head };
+        let here = (0_u64..).map(UserHandle).zip(&self.records).filter(is_claimed).count() as u64;
+        self.head = Head { claimed_elsewhere: claimed.saturating_sub(here), ..head };
+    }
+
+    /// What is to be written where `draft` was, so that it is as if `changes` had been.
+    pub(super) fn corrections(&self, draft: &Changes, changes: &Changes) -> Vec<(UserHandle, UserRecord)> {
+        let mut written: BTreeMap<UserHandle, UserRecord> = draft.rows().copied().collect();
+        let mut corrections: Vec<_> =
+            changes.rows().filter(|(user, record)| written.remove(user) != Some(*record)).copied().collect();
+        // What the draft has changed, and should not have.
+        let unchanged = |user: UserHandle| Some((user, self.records[place(user)]?));
+        corrections.extend(written.into_keys().filter_map(unchanged));
+        corrections
     }
 
     /// Executes `commands` at the store's time `now`.

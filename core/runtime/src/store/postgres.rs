@@ -49,7 +49,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient};
 
 use self::address::Address;
-use self::rows::{Clock, Hold};
+use self::rows::Clock;
 use self::session::{Checkout, Connector, Session, connect};
 use self::statements::Statements;
 use super::columns::open;
@@ -161,7 +161,7 @@ enum Failure {
     Postgres(#[from] tokio_postgres::Error),
     #[error("column {0} of a row holds what no version of this program has written")]
     Damaged(usize),
-    #[error("another process has admitted the same users, again and again")]
+    #[error("other processes got in the way, again and again")]
     Overtaken,
     #[error("it took longer than {0:?}")]
     TimedOut(Duration),
@@ -313,26 +313,37 @@ impl Postgres {
         progress: &mut Progress,
     ) -> Result<Done, Failure> {
         let Session { client, statements, .. } = session;
-        let (hold, places) = (Hold::of(&work.commands), Places::of(&work.commands));
+        let (is_fleets, places) = (rows::concern_fleet(&work.commands), Places::of(&work.commands));
         failpoint::at(places.begin);
         let clock = Clock { floor: WallTime::from_unix_nanos(self.told.load(Ordering::Relaxed)), fixed: clock };
-        let (loaded, now) = rows::load(client, statements, hold, clock, work).await?;
-        let (reply, changes) = loaded.execute(now, work.commands.clone());
+        let (mut loaded, now) = rows::load(client, statements, is_fleets, clock, work).await?;
+        let (mut reply, mut changes) = loaded.execute(now, work.commands.clone());
+        let mut corrections = Vec::new();
+        if is_fleets && !changes.is_empty() {
+            let draft = changes;
+            rows::draft(client, statements, clock, &mut loaded, now, &draft).await?;
+            (reply, changes) = loaded.execute(now, work.commands.clone());
+            corrections = loaded.corrections(&draft, &changes);
+        }
         if changes.is_empty() {
             client.batch_execute("ROLLBACK").await?;
-            if hold == Hold::Fleet {
+            if is_fleets {
                 // It has read what may not be on the disk yet.
                 flush(client, statements).await?;
             }
-        } else if rows::is_certain(&loaded, &changes) {
+        } else if is_fleets {
+            if let Some(head) = &changes.head {
+                rows::save_outlived(client, statements, &loaded, &head.outlived).await?;
+            }
             failpoint::at(places.written);
+            let is_early = changes.inserted.is_empty();
             *progress = Progress::Sent;
             let (early, saved, committed, flushed) = join!(
                 biased;
-                client.batch_execute("SET LOCAL synchronous_commit TO off"),
-                rows::save(client, statements, hold, &loaded, now, &changes),
+                async { if is_early { client.batch_execute("SET LOCAL synchronous_commit TO off").await } else { Ok(()) } },
+                rows::save_head(client, statements, &loaded, now, changes.head.as_ref(), &corrections),
                 client.batch_execute("COMMIT"),
-                flush(client, statements),
+                async { if is_early { flush(client, statements).await } else { Ok(()) } },
             );
             if let Err(Failure::Postgres(error)) = &saved
                 && error.as_db_error().is_some()
@@ -345,7 +356,8 @@ impl Postgres {
             flushed?;
             failpoint::at(places.durable);
         } else {
-            rows::save(client, statements, hold, &loaded, now, &changes).await?;
+            assert!(changes.head.is_none(), "LOAD-1: the fleet's row is changed by who holds it");
+            rows::save_rows(client, statements, &loaded, now, &changes).await?;
             failpoint::at(places.written);
             *progress = Progress::Sent;
             client.batch_execute("COMMIT").await?;

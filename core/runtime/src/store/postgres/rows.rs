@@ -18,23 +18,12 @@ use super::super::{Stored, User, Work};
 use super::Failure;
 use super::statements::Statements;
 
-/// What a commit excludes others from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hold {
-    /// From beginning an epoch. Admissions and lookups need no more.
-    Epoch,
-    /// From claiming and settling, too: the `store` row.
-    Fleet,
-}
-
-impl Hold {
-    pub(super) fn of(commands: &[Command]) -> Self {
-        let needs_fleet = |command: &Command| match command {
-            Command::Open(_) | Command::Claim(_) | Command::Settle(_) | Command::Resolve(_) => true,
-            Command::Admit(_) | Command::Find(_) => false,
-        };
-        if commands.iter().any(needs_fleet) { Self::Fleet } else { Self::Epoch }
-    }
+/// Whether `commands` may change grants or what the fleet shares. Admissions and lookups do not.
+pub(super) fn concern_fleet(commands: &[Command]) -> bool {
+    commands.iter().any(|command| match command {
+        Command::Open(_) | Command::Claim(_) | Command::Settle(_) | Command::Resolve(_) => true,
+        Command::Admit(_) | Command::Find(_) => false,
+    })
 }
 
 /// The store's time: `fixed`, or what the server's clock says; no earlier than `floor`.
@@ -44,15 +33,16 @@ pub(super) struct Clock {
     pub(super) fixed: Option<WallTime>,
 }
 
-/// Begins a transaction that holds `hold`, and loads the rows that `work` may touch. Returns the store's time, too.
+/// Begins a transaction in which no epoch begins, and loads the rows that `work` may touch. Returns the store's time, too. Where `is_locking`, nobody else
+/// may change these rows until it ends.
 ///
-/// All statements are sent together and executed in their order, each on a snapshot of its own: those after the lock see what
-/// its last holder has committed. The first grant that is not due is read before those that are, so that none falls
-/// between the two.
+/// All statements are sent together and executed in their order, each on a snapshot of its own. The time is read after the named rows are
+/// locked, so it is no earlier than any in them; what others make due meanwhile is not due by it. The first grant that is not due is read
+/// before those that are, so that none falls between the two.
 pub(super) async fn load(
     client: &Client,
     statements: &Statements,
-    hold: Hold,
+    is_locking: bool,
     clock: Clock,
     work: &Work,
 ) -> Result<(Loaded, WallTime), Failure> {
@@ -61,41 +51,87 @@ pub(super) async fn load(
     let claims = claims_max(&work.commands);
     let (claimable, is_claiming) = (i64::from(claims) + 1, claims > 0);
     let (floor, fixed) = (nanos(clock.floor), clock.fixed.map(nanos));
-    let lock = match hold {
-        Hold::Epoch => &statements.hold_epoch,
-        Hold::Fleet => &statements.hold_fleet,
-    };
-    let named = async { if ids.is_empty() { Ok(Vec::new()) } else { client.query(&statements.named, &[&ids]).await } };
+    let named = if is_locking { &statements.named_locked } else { &statements.named };
+    let named = async { if ids.is_empty() { Ok(Vec::new()) } else { client.query(named, &[&ids]).await } };
     let due = async |statement| {
         if is_claiming { client.query(statement, &[&floor, &fixed, &ids, &claimable]).await } else { Ok(Vec::new()) }
     };
-    let ((), _, head, named, next, pending, lapsed) = try_join!(
+    let ((), _, named, head, next, pending, lapsed) = try_join!(
         biased;
         client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
-        client.query(lock, &[]),
-        async { client.query_one(&statements.head, &[&floor, &fixed]).await },
+        client.query(&statements.hold_epoch, &[]),
         named,
+        read_head(client, statements, clock),
         async { client.query(&statements.next, &[&floor, &fixed, &ids, &is_claiming]).await },
         due(&statements.due_pending),
         due(&statements.due_claimed),
     )?;
     let mut loaded = Loaded::of(&work.users);
-    let mut outlived = Outlived::new();
     for row in named.iter().chain(&next).chain(&pending).chain(&lapsed) {
         let row = Columns(row);
         let place = loaded.place(row.get::<&str>(0)?);
         let (user, record) = record(row, place)?;
         loaded.put(place, user, record);
-        if let Some(until) = row.time_if_any(19)? {
-            outlived.insert(handle(place), (fence(row)?, until));
-        }
     }
-    let (head, claimed, now) = head_of(Columns(&head), outlived)?;
-    loaded.set_head(head, claimed);
+    let now = Columns(&head.0).time(HEAD_NOW)?;
+    set_head(&mut loaded, &head, &Changes::default())?;
     Ok((loaded, now))
 }
 
-fn head_of(row: Columns<'_>, outlived: Outlived) -> Result<(Head, u64, WallTime), Failure> {
+/// Writes the rows of `draft`, which is what `loaded` would become beside the fleet that was read; then locks the fleet's row, and puts the fleet that
+/// it holds into `loaded`.
+pub(super) async fn draft(
+    client: &Client,
+    statements: &Statements,
+    clock: Clock,
+    loaded: &mut Loaded,
+    now: WallTime,
+    draft: &Changes,
+) -> Result<(), Failure> {
+    let locked = async {
+        let locked = try_join!(
+            biased;
+            client.query(&statements.lock_fleet, &[]),
+            read_head(client, statements, clock),
+        );
+        Ok(locked?.1)
+    };
+    let ((), head) = try_join!(biased; save_rows(client, statements, loaded, now, draft), locked)?;
+    set_head(loaded, &head, draft)?;
+    // Claims are counted by whole minutes: those of a minute that has ended elsewhere would be counted as the next one's.
+    if loaded.head.fleet.minute_start > now { Err(Failure::Overtaken) } else { Ok(()) }
+}
+
+/// The `store` row and what is like it.
+type HeadRows = (Row, Vec<Row>);
+
+/// The column of the time in a row of [`Statements::head`].
+const HEAD_NOW: usize = 11;
+
+async fn read_head(client: &Client, statements: &Statements, clock: Clock) -> Result<HeadRows, tokio_postgres::Error> {
+    let (floor, fixed) = (nanos(clock.floor), clock.fixed.map(nanos));
+    try_join!(
+        biased;
+        async { client.query_one(&statements.head, &[&floor, &fixed]).await },
+        client.query(&statements.outlived, &[]),
+    )
+}
+
+/// Puts a head into `loaded` that was read after `written` was written.
+fn set_head(loaded: &mut Loaded, (head, outlived): &HeadRows, written: &Changes) -> Result<(), Failure> {
+    let mut claims = Outlived::new();
+    for row in outlived {
+        let row = Columns(row);
+        let user = loaded.place_or_new(row.get(0)?);
+        claims.insert(handle(user), (fence(row, 1)?, row.time(4)?));
+    }
+    let (head, claimed) = head_of(Columns(head), claims)?;
+    loaded.set_head(head, claimed, written);
+    Ok(())
+}
+
+/// With the number of claimed grants.
+fn head_of(row: Columns<'_>, outlived: Outlived) -> Result<(Head, u64), Failure> {
     let versions: Vec<&[u8]> = row.get(9)?;
     let versions = versions.into_iter().map(|version| bytes(version).map(VersionId));
     let head = Head {
@@ -114,40 +150,44 @@ fn head_of(row: Columns<'_>, outlived: Outlived) -> Result<(Head, u64, WallTime)
         outlived,
         ..Head::default()
     };
-    Ok((head, row.number(10)?, row.time(11)?))
+    Ok((head, row.number(10)?))
 }
 
-/// Whether all that [`save`] will write is in rows that only who holds the fleet's row may change, so that nothing can come in between, and
-/// that no visit is answered from.
-pub(super) fn is_certain(loaded: &Loaded, changes: &Changes) -> bool {
-    let is_outlived_kept = changes.head.as_ref().is_none_or(|head| head.outlived == loaded.head.outlived);
-    changes.inserted.is_empty() && is_outlived_kept
-}
-
-/// Writes what has changed, in a transaction that holds `hold`.
-pub(super) async fn save(
+/// Writes users whose row has changed.
+pub(super) async fn save_rows(
     client: &Client,
     statements: &Statements,
-    hold: Hold,
     loaded: &Loaded,
     now: WallTime,
     changes: &Changes,
 ) -> Result<(), Failure> {
-    assert!(hold == Hold::Fleet || changes.head.is_none(), "LOAD-1: the fleet's row is changed by who holds it");
     let at = nanos(now);
     try_join!(
         biased;
-        insert(client, statements, loaded, at, changes),
-        update_open(client, statements, loaded, at, changes),
-        update_ended(client, statements, loaded, at, changes),
-        async { if hold == Hold::Fleet { save_head(client, statements, loaded, at, changes).await } else { Ok(()) } },
+        insert(client, statements, loaded, at, &changes.inserted),
+        update_open(client, statements, loaded, at, &changes.updated),
+        update_ended(client, statements, loaded, at, &changes.updated),
     )?;
-    match &changes.head {
-        Some(head) if head.outlived != loaded.head.outlived => {
-            save_outlived(client, statements, loaded, &head.outlived).await
-        }
-        Some(_) | None => Ok(()),
-    }
+    Ok(())
+}
+
+/// Writes what the fleet shares, and `corrections` of rows: of each kind one statement at most.
+pub(super) async fn save_head(
+    client: &Client,
+    statements: &Statements,
+    loaded: &Loaded,
+    now: WallTime,
+    head: Option<&Head>,
+    corrections: &[(UserHandle, UserRecord)],
+) -> Result<(), Failure> {
+    let at = nanos(now);
+    try_join!(
+        biased;
+        update_open(client, statements, loaded, at, corrections),
+        update_ended(client, statements, loaded, at, corrections),
+        update_head(client, statements, loaded, at, head),
+    )?;
+    Ok(())
 }
 
 /// Writes users' first rows. A grant that is settled in the commit that makes it does not exist: a settlement names a claim.
@@ -156,13 +196,13 @@ async fn insert(
     statements: &Statements,
     loaded: &Loaded,
     at: i64,
-    changes: &Changes,
+    inserted: &[(UserHandle, UserRecord)],
 ) -> Result<(), Failure> {
-    if changes.inserted.is_empty() {
+    if inserted.is_empty() {
         return Ok(());
     }
     let mut rows: Vec<(&User, &UserRecord)> =
-        changes.inserted.iter().map(|(user, record)| (&loaded.users[place(*user)], record)).collect();
+        inserted.iter().map(|(user, record)| (&loaded.users[place(*user)], record)).collect();
     // Two processes that admit the same users wait for each other in the same order, so neither waits for ever.
     rows.sort_unstable_by(|(a, _), (b, _)| a.id.cmp(&b.id));
     let records = || rows.iter().map(|(_, record)| record);
@@ -179,7 +219,7 @@ async fn insert(
     let units: Vec<Option<i64>> = grants.iter().map(|grant| grant.map(|(_, open)| i64::from(open.units))).collect();
     let open = OpenColumns::of(grants.iter().copied());
     let written = client
-        .execute(
+        .query_one(
             &statements.insert,
             &[
                 &ids,
@@ -202,7 +242,8 @@ async fn insert(
             ],
         )
         .await?;
-    if written == rows.len() as u64 { Ok(()) } else { Err(Failure::Overtaken) }
+    let written: i64 = written.try_get(0)?;
+    if written.unsigned_abs() == rows.len() as u64 { Ok(()) } else { Err(Failure::Overtaken) }
 }
 
 /// The columns of open grants, one array each; a row without one has nulls.
@@ -245,9 +286,9 @@ async fn update_open(
     statements: &Statements,
     loaded: &Loaded,
     at: i64,
-    changes: &Changes,
+    updated: &[(UserHandle, UserRecord)],
 ) -> Result<(), Failure> {
-    let grants = changes.updated.iter().filter_map(|(user, record)| Some((*user, record.grant.and_then(open)?)));
+    let grants = updated.iter().filter_map(|(user, record)| Some((*user, record.grant.and_then(open)?)));
     let (users, grants): (Vec<UserHandle>, Vec<_>) = grants.unzip();
     if users.is_empty() {
         return Ok(());
@@ -281,11 +322,11 @@ async fn update_ended(
     statements: &Statements,
     loaded: &Loaded,
     at: i64,
-    changes: &Changes,
+    updated: &[(UserHandle, UserRecord)],
 ) -> Result<(), Failure> {
     let (mut ids, mut states, mut reasons, mut answers, mut sent_until) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (user, record) in &changes.updated {
+    for (user, record) in updated {
         let (grant, evidence) = match record.grant {
             None | Some(GrantRecord::Pending(_) | GrantRecord::Claimed(_)) => continue,
             Some(grant @ (GrantRecord::Delivered | GrantRecord::Rejected)) => (grant, None),
@@ -305,14 +346,14 @@ async fn update_ended(
     if written == ids.len() as u64 { Ok(()) } else { Err(Failure::Overtaken) }
 }
 
-async fn save_head(
+async fn update_head(
     client: &Client,
     statements: &Statements,
     loaded: &Loaded,
     at: i64,
-    changes: &Changes,
+    head: Option<&Head>,
 ) -> Result<(), Failure> {
-    let Some(head) = &changes.head else {
+    let Some(head) = head else {
         client.execute(&statements.update_clock, &[&at]).await?;
         return Ok(());
     };
@@ -342,15 +383,14 @@ async fn save_head(
     Ok(())
 }
 
-/// Rarely any.
-async fn save_outlived(
+/// Rarely any. By who holds the fleet's row alone.
+pub(super) async fn save_outlived(
     client: &Client,
     statements: &Statements,
     loaded: &Loaded,
     after: &Outlived,
 ) -> Result<(), Failure> {
     let id = |user: &UserHandle| &*loaded.users[place(*user)].id;
-    // The claim may be of this very commit, and its row has only the one before.
     for (user, (fence, until)) in after.iter().filter(|(user, claim)| loaded.head.outlived.get(user) != Some(claim)) {
         let (epoch, claim, nonce) = (i64::from(fence.epoch.0), i64::from(fence.claim), fence.nonce.0.cast_signed());
         client.execute(&statements.begin_outlived, &[&id(user), &nanos(*until), &epoch, &claim, &nonce]).await?;
@@ -361,7 +401,6 @@ async fn save_outlived(
     Ok(())
 }
 
-/// A row of [`super::statements::RECORD`]; its user is at `place`.
 /// What a row of a record says by itself.
 pub(super) fn stored(row: &Row) -> Result<Stored, Failure> {
     let row = Columns(row);
@@ -370,6 +409,7 @@ pub(super) fn stored(row: &Row) -> Result<Stored, Failure> {
     Ok(Stored { user, record, units })
 }
 
+/// A row of [`columns::RECORD`]; its user is at `place`.
 fn record(row: Columns<'_>, place: usize) -> Result<(User, UserRecord), Failure> {
     let id = row.get::<Option<&[u8]>>(4)?.map(bytes).transpose()?.map(GrantId::from_bytes);
     let correlation = row.get::<Option<&str>>(1)?.map(Into::into);
@@ -394,7 +434,7 @@ fn grant(row: Columns<'_>, user: UserHandle, grant: GrantId, state: &str) -> Res
                 due_at: row.time(7)?,
                 first_sent_at,
                 sent_until,
-                fence: fence(row)?,
+                fence: fence(row, 10)?,
                 attempts,
                 doubt: if row.get(14)? { Doubt::InDoubt } else { Doubt::Clear },
                 is_seen: row.get(15)?,
@@ -411,7 +451,7 @@ fn grant(row: Columns<'_>, user: UserHandle, grant: GrantId, state: &str) -> Res
             GrantRecord::Parked(Evidence {
                 grant,
                 units: row.number(5)?,
-                fence: fence(row)?,
+                fence: fence(row, 10)?,
                 reason: reason.ok_or(Failure::Damaged(16))?,
                 answer: answer.transpose()?,
                 attempts,
@@ -423,9 +463,10 @@ fn grant(row: Columns<'_>, user: UserHandle, grant: GrantId, state: &str) -> Res
     })
 }
 
-fn fence(row: Columns<'_>) -> Result<Fence, Failure> {
-    let nonce = ClaimNonce(row.get::<i64>(12)?.cast_unsigned());
-    Ok(Fence { epoch: Epoch(row.number(10)?), claim: row.number(11)?, nonce })
+/// In three columns from `column` on.
+fn fence(row: Columns<'_>, column: usize) -> Result<Fence, Failure> {
+    let nonce = ClaimNonce(row.get::<i64>(column + 2)?.cast_unsigned());
+    Ok(Fence { epoch: Epoch(row.number(column)?), claim: row.number(column + 1)?, nonce })
 }
 
 /// A row, by the places of its columns.

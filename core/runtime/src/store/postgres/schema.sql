@@ -1,6 +1,6 @@
 -- Version 1. Times are nanoseconds since 1970-01-01T00:00:00Z by the store's clock; the views at the end show them as timestamps.
 
--- One row: what the store knows besides its users. Every claim and every settlement locks it.
+-- One row: what the store knows besides its users. Every claim and every settlement locks it, last of all.
 CREATE TABLE store (
     id bigint PRIMARY KEY CHECK (id = 1),
     schema_version bigint NOT NULL,
@@ -52,15 +52,27 @@ CREATE TABLE users (
     park_reason text,                      -- why a human must look
     last_answer text,
     changed_at bigint,                     -- when the grant came into its state
-    outlived_until bigint,                 -- a receipt has ended it; a later claim's request may be under way until then
     CHECK ((grant_id IS NULL) = (state IS NULL)),
     CHECK ((state IN ('pending', 'claimed')) = (due_at IS NOT NULL))
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.05);
-CREATE UNIQUE INDEX users_by_grant ON users (grant_id) WHERE grant_id IS NOT NULL;
 CREATE INDEX users_pending ON users (due_at) WHERE state = 'pending';
 CREATE INDEX users_claimed ON users (due_at) WHERE state = 'claimed';
 CREATE INDEX users_parked ON users (changed_at) WHERE state = 'parked';
-CREATE INDEX users_outlived ON users (outlived_until) WHERE outlived_until IS NOT NULL;
+
+-- Whose grant it is. In a table of its own: rows of users change several times, and each time all their indexes would.
+CREATE TABLE grant_ids (
+    grant_id bytea PRIMARY KEY,
+    user_id text COLLATE "C" NOT NULL
+);
+
+-- Rarely any: claims of grants that the receipt of an earlier claim has ended. Their requests may be under way until then.
+CREATE TABLE outlived (
+    user_id text COLLATE "C" PRIMARY KEY,
+    until bigint NOT NULL,
+    fence_epoch bigint NOT NULL,
+    fence_claim bigint NOT NULL,
+    fence_nonce bigint NOT NULL
+);
 
 -- For reading by hand.
 CREATE FUNCTION as_time(nanoseconds bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE AS

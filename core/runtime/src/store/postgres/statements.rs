@@ -3,10 +3,8 @@
 use tokio::try_join;
 use tokio_postgres::{Client, Error, Statement};
 
-/// The columns of a record, in the order in which `rows` reads them.
-pub(super) const RECORD: &str = "user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, \
-                      fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen, park_reason, last_answer, changed_at, \
-                      outlived_until";
+use super::super::columns::RECORD;
+
 /// The store's time, evaluated once in a statement whose first two parameters are a `rows::Clock`.
 const NOW: &str = "(SELECT greatest(clock, $1::bigint, coalesce($2::bigint, \
                    (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint)) FROM store)";
@@ -16,10 +14,13 @@ pub(super) const EPOCH_LOCK: &str = "1212895302, hashtext(current_schema())";
 /// See the module.
 pub(super) struct Statements {
     pub(super) hold_epoch: Statement,
-    pub(super) hold_fleet: Statement,
+    pub(super) lock_fleet: Statement,
     pub(super) head: Statement,
+    pub(super) outlived: Statement,
     pub(super) named: Statement,
-    /// The first grants that no claim takes, and the claims that were outlived.
+    /// The same, and nobody else may change them.
+    pub(super) named_locked: Statement,
+    /// The first grants that no claim takes.
     pub(super) next: Statement,
     pub(super) due_pending: Statement,
     pub(super) due_claimed: Statement,
@@ -39,12 +40,16 @@ impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
         let lock = format!("SELECT pg_advisory_xact_lock_shared({EPOCH_LOCK})");
         let named = format!("SELECT {RECORD} FROM users WHERE user_id = ANY($1)");
+        // Always in the same order, so that nobody waits for ever.
+        let named_locked = format!("{named} ORDER BY user_id FOR UPDATE");
         let (head, next, due_pending, due_claimed) = (head(), next(), due("pending"), due("claimed"));
-        let (hold_epoch, hold_fleet, head, named, next, due_pending, due_claimed) = try_join!(
+        let (hold_epoch, lock_fleet, head, outlived, named, named_locked, next, due_pending, due_claimed) = try_join!(
             client.prepare(&lock),
             client.prepare("SELECT 1 FROM store FOR UPDATE"),
             client.prepare(&head),
+            client.prepare("SELECT user_id, fence_epoch, fence_claim, fence_nonce, until FROM outlived"),
             client.prepare(&named),
+            client.prepare(&named_locked),
             client.prepare(&next),
             client.prepare(&due_pending),
             client.prepare(&due_claimed),
@@ -54,19 +59,21 @@ impl Statements {
             client.prepare(UPDATE_OPEN),
             client.prepare(UPDATE_ENDED),
             client.prepare(UPDATE_HEAD),
-            client.prepare("UPDATE store SET clock = $1"),
+            client.prepare("UPDATE store SET clock = greatest(clock, $1)"),
         )?;
         let (insert_versions, begin_outlived, end_outlived, flush) = try_join!(
             client.prepare("INSERT INTO versions SELECT unnest($1::bytea[])"),
             client.prepare(BEGIN_OUTLIVED),
-            client.prepare("UPDATE users SET outlived_until = NULL WHERE user_id = $1"),
+            client.prepare("DELETE FROM outlived WHERE user_id = $1"),
             client.prepare(FLUSH),
         )?;
         Ok(Self {
             hold_epoch,
-            hold_fleet,
+            lock_fleet,
             head,
+            outlived,
             named,
+            named_locked,
             next,
             due_pending,
             due_claimed,
@@ -94,22 +101,23 @@ fn head() -> String {
     )
 }
 
-/// The first grants of either kind that no claim takes ($4: whether one would take those that are due), and the outlived.
+/// The first grant of either kind that no claim takes ($4: whether one would take those that are due).
 fn next() -> String {
     let first = |state: &str| {
         format!(
             "(SELECT {RECORD} FROM users WHERE state = '{state}' AND due_at > (SELECT CASE WHEN $4 THEN {NOW} ELSE -1 END) \
-              AND user_id <> ALL($3) ORDER BY due_at LIMIT 1)"
+              AND user_id NOT IN (SELECT unnest($3::text[])) ORDER BY due_at LIMIT 1)"
         )
     };
     let (pending, claimed) = (first("pending"), first("claimed"));
-    format!("{pending} UNION ALL {claimed} UNION ALL (SELECT {RECORD} FROM users WHERE outlived_until IS NOT NULL)")
+    format!("{pending} UNION ALL {claimed}")
 }
 
-/// Grants that are due, overdue longest first. Rows that somebody has locked by hand are left for later.
+/// Grants that are due, overdue longest first; nobody else may change them then. What another process is about to claim or to settle is left to
+/// it, and what a human has locked is left for later.
 fn due(state: &str) -> String {
     format!(
-        "SELECT {RECORD} FROM users WHERE state = '{state}' AND due_at <= {NOW} AND user_id <> ALL($3) \
+        "SELECT {RECORD} FROM users WHERE state = '{state}' AND due_at <= {NOW} AND user_id NOT IN (SELECT unnest($3::text[])) \
          ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED"
     )
 }
@@ -119,16 +127,23 @@ fn due(state: &str) -> String {
 /// log for replication sees the message only if asked to.
 const FLUSH: &str = "SELECT pg_logical_emit_message(true, 'hookproof', ''::text)";
 
+/// Shows how many users had no row.
 const INSERT: &str = "
-INSERT INTO users (user_id, correlation, variant, generation, exposed_at, changed_at, grant_id, units, state, due_at, first_sent_at,
-                   sent_until, fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen)
-SELECT user_id, correlation, variant, generation, $5::bigint, CASE WHEN grant_id IS NOT NULL THEN $5::bigint END, grant_id, units, state,
-       due_at, first_sent_at, sent_until, fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $6::bytea[], $7::bigint[], $8::text[], $9::bigint[], $10::bigint[],
-            $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::boolean[], $17::boolean[])
-     AS made (user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, fence_epoch,
-              fence_claim, fence_nonce, attempts, in_doubt, is_seen)
-ON CONFLICT DO NOTHING";
+WITH records AS (
+    INSERT INTO users (user_id, correlation, variant, generation, exposed_at, changed_at, grant_id, units, state, due_at, first_sent_at,
+                       sent_until, fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen)
+    SELECT user_id, correlation, variant, generation, $5::bigint, CASE WHEN grant_id IS NOT NULL THEN $5::bigint END, grant_id, units,
+           state, due_at, first_sent_at, sent_until, fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $6::bytea[], $7::bigint[], $8::text[], $9::bigint[], $10::bigint[],
+                $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::boolean[], $17::boolean[])
+         AS made (user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, fence_epoch,
+                  fence_claim, fence_nonce, attempts, in_doubt, is_seen)
+    ON CONFLICT DO NOTHING
+    RETURNING user_id, grant_id
+), ids AS (
+    INSERT INTO grant_ids SELECT grant_id, user_id FROM records WHERE grant_id IS NOT NULL
+)
+SELECT count(*) FROM records";
 
 const UPDATE_OPEN: &str = "
 UPDATE users
@@ -143,15 +158,17 @@ WHERE users.user_id = made.user_id";
 const UPDATE_ENDED: &str = "
 UPDATE users
 SET state = made.state, changed_at = $2, due_at = NULL, park_reason = coalesce(made.park_reason, users.park_reason),
-    last_answer = coalesce(made.last_answer, users.last_answer), sent_until = coalesce(made.sent_until, users.sent_until)
+    last_answer = CASE WHEN made.state = 'parked' THEN made.last_answer ELSE users.last_answer END, sent_until = coalesce(made.sent_until, users.sent_until)
 FROM unnest($1::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
      AS made (user_id, state, park_reason, last_answer, sent_until)
 WHERE users.user_id = made.user_id";
 
 const UPDATE_HEAD: &str = "
 UPDATE store
-SET clock = $1, lineage = $2, fleet_limit = $3, max_in_flight = $4, effects_per_minute = $5, paused_until = $6,
+SET clock = greatest(clock, $1), lineage = $2, fleet_limit = $3, max_in_flight = $4, effects_per_minute = $5, paused_until = $6,
     minute_start = $7, claimed_in_minute = $8";
 
 const BEGIN_OUTLIVED: &str = "
-UPDATE users SET outlived_until = $2, fence_epoch = $3, fence_claim = $4, fence_nonce = $5 WHERE user_id = $1";
+INSERT INTO outlived (user_id, until, fence_epoch, fence_claim, fence_nonce) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (user_id) DO UPDATE SET until = excluded.until, fence_epoch = excluded.fence_epoch, fence_claim = excluded.fence_claim,
+                                    fence_nonce = excluded.fence_nonce";

@@ -6,11 +6,10 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::super::columns::nanos;
+use super::super::columns::{RECORD, nanos};
 use super::super::{Backlog, ParkedPlace, ReadError, Stored};
 use super::rows::stored;
 use super::session::Checkout;
-use super::statements::RECORD;
 use super::{Failure, Postgres, failure};
 
 /// Each count is read from an index of just these grants.
@@ -41,7 +40,7 @@ impl Postgres {
     /// # Errors
     /// See [`ReadError`].
     pub async fn grant(&self, id: GrantId) -> Result<Option<Stored>, ReadError> {
-        self.one("grant_id = $1", &[&id.as_bytes().as_slice()]).await
+        self.one("user_id = (SELECT user_id FROM grant_ids WHERE grant_id = $1)", &[&id.as_bytes().as_slice()]).await
     }
 
     /// The first `limit` parked grants, or those that come `after` a place in the list.
@@ -51,7 +50,7 @@ impl Postgres {
     pub async fn parked(&self, after: Option<ParkedPlace>, limit: u16) -> Result<Vec<Stored>, ReadError> {
         let list = format!(
             "SELECT {RECORD} FROM users WHERE state = 'parked' AND ($1::bigint IS NULL OR (changed_at, user_id) > \
-             ($1, (SELECT user_id FROM users WHERE grant_id = $2))) ORDER BY changed_at, user_id LIMIT $3"
+             ($1, (SELECT user_id FROM grant_ids WHERE grant_id = $2))) ORDER BY changed_at, user_id LIMIT $3"
         );
         let (parked_at, grant) = after.map(|place| (nanos(place.parked_at), place.grant)).unzip();
         let grant = grant.as_ref().map(|id| id.as_bytes().as_slice());

@@ -11,13 +11,9 @@ use hookproof_core::time::WallTime;
 use rusqlite::types::Type;
 use rusqlite::{Row, Transaction, params};
 
-use super::super::columns::{self, epoch_at, first_sent, from_nanos, handle, nanos, open, place};
+use super::super::columns::{self, RECORD, epoch_at, first_sent, from_nanos, handle, nanos, open, place};
 use super::super::commit::{Changes, Loaded, Outlived};
 use super::super::{User, Work};
-
-/// The columns of a record, in the order in which [`record`] reads them.
-pub(super) const RECORD: &str = "user_id, correlation, variant, generation, grant_id, units, state, due_at, first_sent_at, sent_until, \
-                      fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen, park_reason, last_answer, changed_at";
 
 /// The rows that `work` may touch, the first `open_grants` of each kind included.
 pub(super) fn load(transaction: &Transaction<'_>, work: &Work, open_grants: u32) -> Result<Loaded, rusqlite::Error> {
@@ -86,7 +82,7 @@ fn load_head(loaded: &mut Loaded, transaction: &Transaction<'_>) -> Result<(), r
     let outlived = load_outlived(loaded, transaction)?;
     let claimed = "SELECT count(*) FROM users WHERE state = 'claimed' AND due_at IS NOT NULL";
     let claimed: u64 = transaction.prepare_cached(claimed)?.query_row([], |row| row.get(0))?;
-    loaded.set_head(Head { versions, outlived, ..head }, claimed);
+    loaded.set_head(Head { versions, outlived, ..head }, claimed, &Changes::default());
     Ok(())
 }
 

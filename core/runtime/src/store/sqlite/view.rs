@@ -6,9 +6,9 @@ use hookproof_core::identity::GrantId;
 use hookproof_core::store::{GrantState, LineageId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, Row, params};
 
-use super::super::columns::nanos;
+use super::super::columns::{RECORD, nanos};
 use super::super::{Backlog, ParkedPlace, Stored};
-use super::rows::{RECORD, record};
+use super::rows::record;
 use super::{APPLICATION_ID, BUSY_TIMEOUT, MIGRATIONS, OpenError};
 
 /// A connection that only reads. Another process may have the store open.
