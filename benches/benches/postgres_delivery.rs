@@ -22,7 +22,7 @@ use hookproof_runtime::store::postgres::{Postgres, Settings};
 use hookproof_runtime::store::{Done, User, Work};
 use hookproof_testing::postgres::{Durability, Server};
 use tokio::task::JoinSet;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, NoTls, Statement};
 
 const WORKERS: usize = 4;
 const BATCH: u16 = 128;
@@ -69,7 +69,7 @@ enum Turn {
 
 struct Bench {
     by_hand: Client,
-    bare: Vec<Arc<Client>>,
+    bare: Vec<Arc<BareWorker>>,
     stores: Vec<Arc<Postgres>>,
 }
 
@@ -83,12 +83,14 @@ impl Bench {
         let (mut bare, mut stores) = (Vec::new(), Vec::new());
         for _ in 0..WORKERS {
             stores.push(Arc::new(Postgres::open(&settings, ["control", "extra"]).await.expect("a store")));
-            bare.push(Arc::new(connect(server).await));
         }
         let jobs = "CREATE TABLE hookproof_bench.jobs (id text PRIMARY KEY, grant_id bytea NOT NULL, units bigint NOT NULL, \
                     state text NOT NULL, due_at bigint NOT NULL); \
                     CREATE INDEX jobs_pending ON hookproof_bench.jobs (due_at) WHERE state = 'pending'";
         by_hand.batch_execute(jobs).await.expect("a table");
+        for _ in 0..WORKERS {
+            bare.push(Arc::new(BareWorker::new(connect(server).await).await));
+        }
         Self { by_hand, bare, stores }
     }
 
@@ -102,8 +104,9 @@ impl Bench {
         self.settle_down("hookproof_bench.jobs").await;
         let start = Instant::now();
         let mut workers = JoinSet::new();
-        for client in &self.bare {
-            workers.spawn(bare_worker(Arc::clone(client)));
+        for worker in &self.bare {
+            let worker = Arc::clone(worker);
+            workers.spawn(async move { worker.deliver().await });
         }
         let delivered: usize = workers.join_all().await.into_iter().sum();
         let seconds = start.elapsed().as_secs_f64();
@@ -142,23 +145,36 @@ async fn connect(server: &Server) -> Client {
     client
 }
 
-async fn bare_worker(client: Arc<Client>) -> usize {
-    let claim = "UPDATE hookproof_bench.jobs SET state = 'claimed', due_at = $1 WHERE id IN \
-                 (SELECT id FROM hookproof_bench.jobs WHERE state = 'pending' ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
-                 RETURNING id, grant_id, units";
-    let claim = client.prepare(claim).await.expect("a statement");
-    let complete = "UPDATE hookproof_bench.jobs SET state = 'delivered' WHERE id = ANY($1)";
-    let complete = client.prepare(complete).await.expect("a statement");
-    let mut delivered = 0;
-    loop {
-        let lease_until = i64::MAX;
-        let rows = client.query(&claim, &[&lease_until, &i64::from(BATCH)]).await.expect("a claim");
-        if rows.is_empty() {
-            return delivered;
+/// As a store does it: statements are prepared once.
+struct BareWorker {
+    client: Client,
+    claim: Statement,
+    complete: Statement,
+}
+
+impl BareWorker {
+    async fn new(client: Client) -> Self {
+        let claim = "UPDATE hookproof_bench.jobs SET state = 'claimed', due_at = $1 WHERE id IN \
+                     (SELECT id FROM hookproof_bench.jobs WHERE state = 'pending' ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+                     RETURNING id, grant_id, units";
+        let claim = client.prepare(claim).await.expect("a statement");
+        let complete = "UPDATE hookproof_bench.jobs SET state = 'delivered' WHERE id = ANY($1)";
+        let complete = client.prepare(complete).await.expect("a statement");
+        Self { client, claim, complete }
+    }
+
+    async fn deliver(&self) -> usize {
+        let mut delivered = 0;
+        loop {
+            let lease_until = i64::MAX;
+            let rows = self.client.query(&self.claim, &[&lease_until, &i64::from(BATCH)]).await.expect("a claim");
+            if rows.is_empty() {
+                return delivered;
+            }
+            let ids: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
+            self.client.execute(&self.complete, &[&ids]).await.expect("a completion");
+            delivered += rows.len();
         }
-        let ids: Vec<&str> = rows.iter().map(|row| row.get(0)).collect();
-        client.execute(&complete, &[&ids]).await.expect("a completion");
-        delivered += rows.len();
     }
 }
 

@@ -23,8 +23,12 @@ use hookproof_runtime::store::{Done, User, Work};
 use hookproof_testing::postgres::{Durability, Identity, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio::{join, select};
 use tokio_postgres::{Client, NoTls};
+
+/// Longer than anything takes here.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with an empty schema of the test's own.
 struct Place {
@@ -35,7 +39,15 @@ struct Place {
 
 impl Place {
     async fn find(test: &str) -> Option<Self> {
-        let server = Server::find(test, Durability::None)?;
+        Self::on(Server::find(test, Durability::None)?, test).await
+    }
+
+    /// On a server that no other test uses.
+    async fn own(test: &str) -> Option<Self> {
+        Self::on(Server::own(test, Durability::None)?, test).await
+    }
+
+    async fn on(server: Server, test: &str) -> Option<Self> {
         let settings = Settings { schema: format!("hookproof_{test}"), ..Settings::new(server.connection()) };
         let (by_hand, connection) = tokio_postgres::connect(&settings.connection, NoTls).await.unwrap();
         tokio::spawn(connection);
@@ -55,6 +67,14 @@ impl Place {
     async fn is_flushed(&self) -> bool {
         let flushed = "SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()";
         self.by_hand.query_one(flushed, &[]).await.unwrap().get(0)
+    }
+
+    /// Until a commit waits for a row that is locked by hand.
+    async fn until_somebody_waits(&self) {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid' \
+                       AND pg_backend_pid() = ANY(pg_blocking_pids(pid))";
+        let until = async { while self.by_hand.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0) == 0 {} };
+        timeout(PATIENCE, until).await.expect("a commit that waits");
     }
 
     async fn count(&self, what: &str) -> i64 {
@@ -174,9 +194,51 @@ async fn processes_that_claim_at_once_never_share_a_grant_nor_exceed_the_fleets_
 }
 
 #[tokio::test]
+async fn a_claim_takes_back_what_the_fleet_has_no_more_room_for_and_takes_what_it_has() {
+    let Some(place) = Place::find("redraft").await else { return };
+    let process = place.process().await;
+    commit(&process, admission(0..12, 1)).await;
+    assert_eq!(claimed(&commit(&process, claim(1, 2, 7)).await).len(), 2);
+    // What the claim drafts by the limit that it has read, and what it may take by the one that it finds.
+    for (nonce, limit_read, limit_found, count) in [(2, 7_i64, 5_i64, 3), (3, 6, 7, 2)] {
+        let set = |limit: i64| format!("UPDATE store SET fleet_limit = {limit} * 65536");
+        place.by_hand.batch_execute(&set(limit_read)).await.unwrap();
+        place.by_hand.batch_execute("BEGIN; SELECT FROM store FOR UPDATE").await.unwrap();
+        let change = async {
+            place.until_somebody_waits().await;
+            place.by_hand.batch_execute(&format!("{}; COMMIT", set(limit_found))).await.unwrap();
+        };
+        let (done, ()) = join!(commit(&process, claim(nonce, 10, 7)), change);
+        assert_eq!(claimed(&done).len(), count, "drafted by {limit_read}, done by {limit_found}");
+        let at_all = "grants WHERE state = 'claimed' AND attempts = 1 AND due_at > now()";
+        assert_eq!(place.count(at_all).await, limit_found);
+        let untouched = "users WHERE state = 'pending' AND attempts = 0 AND fence_claim = 0 AND first_sent_at IS NULL";
+        assert_eq!(place.count(untouched).await, 12 - limit_found, "what was taken back is as it was");
+    }
+}
+
+#[tokio::test]
+async fn a_claim_is_counted_in_the_minute_that_another_process_has_begun() {
+    let Some(place) = Place::find("minute").await else { return };
+    let process = place.process().await;
+    commit(&process, admission(0..3, 1)).await;
+    place.by_hand.batch_execute("BEGIN; SELECT FROM store FOR UPDATE").await.unwrap();
+    let begin = async {
+        place.until_somebody_waits().await;
+        let minute = "UPDATE store SET clock = soon, minute_start = soon, claimed_in_minute = 5 \
+                      FROM (SELECT ((extract(epoch FROM clock_timestamp()) + 60) * 1000000000)::bigint AS soon) AS later";
+        place.by_hand.batch_execute(&format!("{minute}; COMMIT")).await.unwrap();
+    };
+    let (done, ()) = join!(commit(&process, claim(1, 3, 7)), begin);
+    assert_eq!(claimed(&done).len(), 3);
+    assert_eq!(place.count("store WHERE claimed_in_minute = 8").await, 1);
+    assert_eq!(place.count("users WHERE first_sent_at >= (SELECT minute_start FROM store)").await, 3);
+}
+
+#[tokio::test]
 async fn a_reply_is_true_whenever_the_connection_is_killed() {
     const KILLED_MIN: u64 = 60;
-    let Some(place) = Place::find("killed").await else { return };
+    let Some(place) = Place::own("killed").await else { return };
     let process = place.process().await;
     let killed = Cell::new(0);
     let kill = async {
@@ -220,7 +282,7 @@ fn is_true(reply: &Reply, rows: i64, killed: &Cell<u64>) {
 #[tokio::test]
 async fn what_is_acknowledged_is_on_the_disk() {
     const ROUNDS: u64 = 10;
-    let Some(place) = Place::find("flushed").await else { return };
+    let Some(place) = Place::own("flushed").await else { return };
     let process = place.process().await;
     let mut flushed = [0; 3];
     for round in 0..ROUNDS {
@@ -268,7 +330,8 @@ async fn an_epoch_begins_only_between_admissions() {
         "pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND NOT granted AND classid = 1212895302";
     let begin = process.begin_epoch(None);
     let wait = async {
-        while place.count(is_waiting).await == 0 {}
+        let until = async { while place.count(is_waiting).await == 0 {} };
+        timeout(PATIENCE, until).await.expect("an epoch waits for the admission");
         assert_eq!(place.count("store WHERE epoch = 0").await, 1);
         place.by_hand.batch_execute("COMMIT").await.unwrap();
     };

@@ -272,6 +272,10 @@ impl<'a> Pair<'a> {
                 commands.push(command);
             }
         }
+        self.execute(commands);
+    }
+
+    fn execute(&mut self, commands: Vec<Command>) {
         let mut expected = self.image.commit(self.now, commands.clone());
         let (work, users) = work(commands);
         let done = self.subject.commit(self.now, work);
@@ -484,6 +488,23 @@ fn check_clock(subject: Subject<'_>) {
     assert_eq!(done.epoch, Epoch::default());
 }
 
+/// A grant that is parked, looked at, and parked again for another reason, without an answer.
+fn check_evidence(subject: Subject<'_>) {
+    let mut pair = Pair::new(subject, 1);
+    let fleet = FleetLimits { initial_in_flight: 1, max_in_flight: 1, effects_per_minute: u32::MAX };
+    pair.take(Transition::Commit(vec![Step::Admit { user: 0, variant: 1 }]));
+    for (reason, answer) in [(ParkReason::KeyMismatch, Some(AnswerClass::KeyMismatch)), (ParkReason::HistoryLost, None)]
+    {
+        pair.take(Transition::Commit(vec![Step::Claim { fleet, lease: Duration::from_secs(9) }]));
+        let claim = *pair.claims.last().unwrap();
+        let parked = claim.settle(Settlement::Parked { reason, answer }, Load::Unknown, Duration::ZERO);
+        pair.execute(vec![Command::Settle(parked)]);
+        pair.check_reads();
+        let (user, grant) = (claim.user, claim.grant);
+        pair.execute(vec![Command::Resolve(Resolve { user, grant, resolution: Resolution::Retry })]);
+    }
+}
+
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -505,4 +526,11 @@ fn the_stores_clock_never_runs_backwards_not_even_over_a_restart() {
     check_clock(Subject::sqlite());
     let Some(server) = Server::find("PostgreSQL's clock", Durability::None) else { return };
     check_clock(Subject::postgres(&runtime(), &server, "hookproof_clock"));
+}
+
+#[test]
+fn evidence_is_of_the_last_time_that_a_grant_was_parked() {
+    check_evidence(Subject::sqlite());
+    let Some(server) = Server::find("PostgreSQL's evidence", Durability::None) else { return };
+    check_evidence(Subject::postgres(&runtime(), &server, "hookproof_evidence"));
 }

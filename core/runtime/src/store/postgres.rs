@@ -1,20 +1,23 @@
 //! The store of a fleet: one PostgreSQL database, any number of processes.
 //!
-//! Owns a few connections, of which one is in use at a time. Each commit is one transaction at READ COMMITTED: it takes its lock, loads the
-//! rows it may touch, lets an image execute the commands, and writes back what has changed. What it relies on besides:
+//! Owns a few connections: commits use one at a time, and what is read beside them never has them all. Each commit is one transaction at READ
+//! COMMITTED: it loads the rows it may touch, lets an image execute the commands, and writes back what has changed (`attempt.rs`). What
+//! it relies on besides:
 //!
-//! * `LOAD-1`, `GRANT-5`: a commit that claims or settles locks the one row of `store` before it reads anything else, so all of the fleet's are serial, and
-//!   its count of claimed grants is exact. Grants to claim are taken `FOR UPDATE SKIP LOCKED`: only a human's transaction can hold one.
-//! * `ASSIGN-1`, `GRANT-1`, `GRANT-2`: a commit that only admits or looks up reads that row and does not wait for it. Two processes that admit
+//! * `LOAD-1`: a commit that claims or settles ends by locking the one row of `store`, and counts under that lock: the count of claimed
+//!   grants is exact. Until then it has worked beside the others, on a draft that takes the fleet for what it was when it was read; under
+//!   the lock it executes the commands once more, and what has become of the draft is put right.
+//! * `GRANT-5`: the rows that such a commit may change are locked when they are loaded: those of named users in the order of their ids, then
+//!   grants to claim `FOR UPDATE SKIP LOCKED`. Who holds the row of `store` waits for nobody, so no two commits wait for each other.
+//! * `ASSIGN-1`, `GRANT-1`, `GRANT-2`: a commit that only admits or looks up reads that row and locks nothing. Two processes that admit
 //!   a user at once both insert the whole record; the key lets one of them, and the other, which sees that it wrote fewer rows than it made, rolls
 //!   back and does it again: then it finds the record.
-//! * An admission never carries an epoch that has ended: it shares an advisory lock that beginning an epoch takes alone. Commits that hold
-//!   the row of `store` need no such lock, since beginning an epoch takes that row, too.
-//! * `TIME-1`: time is the server's. It is no earlier than that of any commit that held the row of `store` (every key's window begins
-//!   with one), nor than any that this process has been told.
+//! * No commit carries an epoch that has ended: it shares an advisory lock that beginning an epoch takes alone.
+//! * `TIME-1`: time is the server's, read when the rows of named users are locked: it is no earlier than any in them, nor than any that this process
+//!   has been told. A grant that another process makes due meanwhile is not due by it.
 //! * An acknowledged commit is on the server's disk: `synchronous_commit` is `on` or stronger, in the session. A connection is made only to a
 //!   server that takes writes, and looks first whether that server's log is the one that the epoch is of; if not, a new epoch begins (`epoch.rs`).
-//! * A commit that claims or settles lets go of the row of `store` before the disk has it, so that the fleet does not wait for the disk one
+//! * A commit that claims or settles lets go of its locks before the disk has it, so that the fleet does not wait for the disk one
 //!   commit at a time; it is acknowledged when a transaction after it is on the disk. Whoever has read what it wrote comes later in
 //!   the log and is acknowledged later, so nothing acknowledged rests on what a crash can take. First exposures are never shown before
 //!   they are on the disk, since a visit that only reads is answered at once.
@@ -25,6 +28,7 @@
 //! Chance does not enter. Read next: `tests/postgres.rs`, `docs/stores.md`.
 
 mod address;
+mod attempt;
 mod epoch;
 mod rows;
 mod session;
@@ -43,19 +47,18 @@ use deadpool::managed::{Pool, PoolError};
 use hookproof_core::store::{Epoch, Reply};
 use hookproof_core::time::WallTime;
 use thiserror::Error;
-use tokio::join;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, GenericClient};
 
 use self::address::Address;
+use self::attempt::{Attempt, Committed, Progress};
 use self::rows::Clock;
 use self::session::{Checkout, Connector, Session, connect};
-use self::statements::Statements;
-use super::columns::open;
+use super::columns::{open, place};
 use super::commit::Places;
-use super::{Done, User, Work};
-use crate::failpoint;
+use super::{Done, Work};
 
 /// Each brings the schema one version further.
 const MIGRATIONS: &[&str] = &[include_str!("postgres/schema.sql")];
@@ -74,8 +77,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// How long a commit may take, connecting included. Default 5 s.
     pub commit_timeout: Duration,
-    /// Connections at most. A hook has one commit under way at a time; another connection lets it go on while a broken one is
-    /// given up. Default 2.
+    /// Connections at most, and at least 2. A hook has one commit under way at a time; another connection lets it go on while a broken one is
+    /// given up, and is read on beside it. Default 2.
     pub connections: usize,
 }
 
@@ -195,18 +198,11 @@ fn said(error: &tokio_postgres::Error) -> String {
     said
 }
 
-/// How far a commit has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// COMMIT was not sent, or the server has said that it rolled back.
-    Open,
-    /// COMMIT may have been sent.
-    Sent,
-}
-
 /// See the module.
 pub struct Postgres {
     pool: Pool<Connector>,
+    /// Connections that may be read on at once: one is always left to commits.
+    readers: Semaphore,
     address: Arc<Address>,
     commit_timeout: Duration,
     /// The latest time that was given out here.
@@ -249,10 +245,12 @@ impl Postgres {
     }
 
     fn at(address: Arc<Address>, settings: &Settings) -> Result<Self, OpenError> {
-        let pool = Pool::builder(Connector::new(Arc::clone(&address))).max_size(settings.connections.max(1));
+        let connections = settings.connections.max(2);
+        let pool = Pool::builder(Connector::new(Arc::clone(&address))).max_size(connections);
         let pool = pool.build().map_err(|error| OpenError::Postgres(error.to_string()))?;
         let (commit_timeout, told) = (settings.commit_timeout, AtomicU64::new(0));
-        Ok(Self { pool, address, commit_timeout, told })
+        let readers = Semaphore::new(connections - 1);
+        Ok(Self { pool, readers, address, commit_timeout, told })
     }
 
     /// Does `work`, or nothing. `epoch` is the last one that was heard of.
@@ -312,74 +310,18 @@ impl Postgres {
         work: &Work,
         progress: &mut Progress,
     ) -> Result<Done, Failure> {
-        let Session { client, statements, .. } = session;
-        let (is_fleets, places) = (rows::concern_fleet(&work.commands), Places::of(&work.commands));
-        failpoint::at(places.begin);
         let clock = Clock { floor: WallTime::from_unix_nanos(self.told.load(Ordering::Relaxed)), fixed: clock };
-        let (mut loaded, now) = rows::load(client, statements, is_fleets, clock, work).await?;
-        let (mut reply, mut changes) = loaded.execute(now, work.commands.clone());
-        let mut corrections = Vec::new();
-        if is_fleets && !changes.is_empty() {
-            let draft = changes;
-            rows::draft(client, statements, clock, &mut loaded, now, &draft).await?;
-            (reply, changes) = loaded.execute(now, work.commands.clone());
-            corrections = loaded.corrections(&draft, &changes);
-        }
-        if changes.is_empty() {
-            client.batch_execute("ROLLBACK").await?;
-            if is_fleets {
-                // It has read what may not be on the disk yet.
-                flush(client, statements).await?;
-            }
-        } else if is_fleets {
-            if let Some(head) = &changes.head {
-                rows::save_outlived(client, statements, &loaded, &head.outlived).await?;
-            }
-            failpoint::at(places.written);
-            let is_early = changes.inserted.is_empty();
-            *progress = Progress::Sent;
-            let (early, saved, committed, flushed) = join!(
-                biased;
-                async { if is_early { client.batch_execute("SET LOCAL synchronous_commit TO off").await } else { Ok(()) } },
-                rows::save_head(client, statements, &loaded, now, changes.head.as_ref(), &corrections),
-                client.batch_execute("COMMIT"),
-                async { if is_early { flush(client, statements).await } else { Ok(()) } },
-            );
-            if let Err(Failure::Postgres(error)) = &saved
-                && error.as_db_error().is_some()
-            {
-                // A COMMIT after a statement that failed rolls back.
-                *progress = Progress::Open;
-            }
-            saved?;
-            early.and(committed)?;
-            flushed?;
-            failpoint::at(places.durable);
-        } else {
-            assert!(changes.head.is_none(), "LOAD-1: the fleet's row is changed by who holds it");
-            rows::save_rows(client, statements, &loaded, now, &changes).await?;
-            failpoint::at(places.written);
-            *progress = Progress::Sent;
-            client.batch_execute("COMMIT").await?;
-            failpoint::at(places.durable);
-        }
+        let places = Places::of(&work.commands);
+        let Committed { reply, loaded, now, inserted } =
+            Attempt { session, work, clock, places, progress }.run().await?;
         self.told.fetch_max(now.as_unix_nanos(), Ordering::Relaxed);
         let epoch = loaded.head.epoch;
         let mut users = loaded.users;
-        for (user, record) in &changes.inserted {
-            let user: &mut User = &mut users[super::columns::place(*user)];
-            user.grant = record.grant.and_then(open).map(|(_, open)| open.grant);
+        for (user, record) in inserted {
+            users[place(user)].grant = record.grant.and_then(open).map(|(_, open)| open.grant);
         }
         Ok(Done { reply, users, epoch })
     }
-}
-
-/// Waits until everything committed before is on the disk: a transaction of its own, which this one waits for, is later in the log.
-async fn flush(client: &Client, statements: &Statements) -> Result<(), tokio_postgres::Error> {
-    if !failpoint::skips("flush") {
-        client.query_one(&statements.flush, &[]).await?;
-    }
-    Ok(())
 }
 
 fn failure(error: PoolError<Failure>) -> Failure {

@@ -80,7 +80,7 @@ pub(super) async fn load(
 
 /// Writes the rows of `draft`, which is what `loaded` would become beside the fleet that was read; then locks the fleet's row, and puts the fleet that
 /// it holds into `loaded`.
-pub(super) async fn draft(
+pub(super) async fn save_draft(
     client: &Client,
     statements: &Statements,
     clock: Clock,

@@ -108,6 +108,7 @@ impl Postgres {
 
     async fn read(&self, query: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
         let read = async {
+            let _permit = self.readers.acquire().await.map_err(|_| Failure::Stopped)?;
             let checkout = Checkout::new(Box::pin(self.pool.get()).await.map_err(failure)?);
             let rows = checkout.session().client.query(query, values).await?;
             checkout.give_back();
