@@ -4,8 +4,8 @@
 //! touch ([`Head`], the users the commands name, and the first due grants if one of them claims), lets an [`Image`](super::Image) of just that
 //! execute the commands, and writes back what has changed. So a command means the same in every store, by construction.
 //!
-//! *Which grants are loaded besides those of named users.* Pending and claimed ones in the order of [`OpenGrant::due_at`], from the earliest: as many
-//! of each as all claims of the commit may take, as many more as the commit settles, and one, since each reply tells when the next is due.
+//! *Which grants are loaded besides those of named users.* Pending and claimed ones in the order of [`OpenGrant::due_at`], from the earliest: those that
+//! are due, but of each kind no more than all claims of the commit may take; and one more, since each reply tells when the next is due.
 //!
 //! Neither time nor chance enters.
 

@@ -13,13 +13,6 @@ use hookproof_core::time::WallTime;
 use super::User;
 use super::columns::place;
 
-/// How many of the first pending grants, and of the claimed ones by the end of their lease, `commands` may look at: what claims may
-/// take, what settlements may end or put off, and the one that is due next.
-pub(super) fn open_grants_needed(commands: &[Command]) -> u32 {
-    let settled = commands.iter().filter(|command| matches!(command, Command::Settle(_))).count();
-    claims_max(commands) + u32::try_from(settled).unwrap_or(u32::MAX) + 1
-}
-
 /// How many grants `commands` may claim.
 pub(super) fn claims_max(commands: &[Command]) -> u32 {
     let claims = |command: &Command| match command {
@@ -27,6 +20,12 @@ pub(super) fn claims_max(commands: &[Command]) -> u32 {
         Command::Settle(_) | Command::Open(_) | Command::Admit(_) | Command::Find(_) | Command::Resolve(_) => 0,
     };
     commands.iter().map(claims).sum()
+}
+
+/// How many grants `commands` may settle.
+pub(super) fn settled_max(commands: &[Command]) -> u32 {
+    let settled = commands.iter().filter(|command| matches!(command, Command::Settle(_))).count();
+    u32::try_from(settled).unwrap_or(u32::MAX)
 }
 
 /// What a commit has changed.
@@ -74,6 +73,11 @@ impl Loaded {
     /// The place of the user with this id, or the next one.
     pub(super) fn place(&self, id: &str) -> usize {
         self.places.get(id).copied().unwrap_or(self.users.len())
+    }
+
+    /// Whether the user with this id has a place whose row is loaded.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.places.get(id).is_some_and(|place| self.records[*place].is_some())
     }
 
     /// Adds a row at the [place](Self::place) of its user, if it was not loaded before.

@@ -26,7 +26,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use self::file::Guard;
-use super::commit::{Places, open_grants_needed};
+use super::commit::Places;
 use super::{Backlog, Done, ParkedPlace, ReadError, Stored, Work, system_time};
 use crate::failpoint;
 
@@ -174,7 +174,7 @@ impl Database {
         failpoint::at(places.begin);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let now = rows::now(&transaction, clock)?;
-        let loaded = rows::load(&transaction, work, open_grants_needed(&work.commands))?;
+        let loaded = rows::load(&transaction, work, now)?;
         let (reply, changes) = loaded.execute(now, work.commands.clone());
         let mut users = loaded.users.clone();
         if changes.is_empty() {

@@ -12,11 +12,11 @@ use rusqlite::types::Type;
 use rusqlite::{Row, Transaction, params};
 
 use super::super::columns::{self, RECORD, epoch_at, first_sent, from_nanos, handle, nanos, open, place};
-use super::super::commit::{Changes, Loaded, Outlived};
+use super::super::commit::{Changes, Loaded, Outlived, claims_max, settled_max};
 use super::super::{User, Work};
 
-/// The rows that `work` may touch, the first `open_grants` of each kind included.
-pub(super) fn load(transaction: &Transaction<'_>, work: &Work, open_grants: u32) -> Result<Loaded, rusqlite::Error> {
+/// The rows that `work` may touch at `now`.
+pub(super) fn load(transaction: &Transaction<'_>, work: &Work, now: WallTime) -> Result<Loaded, rusqlite::Error> {
     let mut loaded = Loaded::of(&work.users);
     let by_id = format!("SELECT {RECORD} FROM users WHERE user_id = ?1");
     let mut by_id = transaction.prepare_cached(&by_id)?;
@@ -26,26 +26,39 @@ pub(super) fn load(transaction: &Transaction<'_>, work: &Work, open_grants: u32)
             add(&mut loaded, row)?;
         }
     }
-    for state in [GrantState::Pending, GrantState::Claimed] {
-        load_due(&mut loaded, transaction, state, open_grants)?;
-    }
-    load_head(&mut loaded, transaction)?;
+    let (head, claimed) = read_head(transaction)?;
+    let (claims, settled) = (claims_max(&work.commands), settled_max(&work.commands));
+    // Each settlement gives back a place, and may raise the limit by one. A lease that has ended is taken over without a place.
+    let room = u32::try_from(head.fleet.room(claimed)).unwrap_or(u32::MAX).saturating_add(2 * settled);
+    load_due(&mut loaded, transaction, GrantState::Pending, claims.min(room), now)?;
+    load_due(&mut loaded, transaction, GrantState::Claimed, claims, now)?;
+    let outlived = load_outlived(&mut loaded, transaction)?;
+    loaded.set_head(Head { outlived, ..head }, claimed, &Changes::default());
     Ok(loaded)
 }
 
-/// The first open grants in `state`.
+/// Of the grants in `state` whose users are not loaded, the first that are due at `now`, as many as `claims` may take and one, or else the
+/// first that is not.
 fn load_due(
     loaded: &mut Loaded,
     transaction: &Transaction<'_>,
     state: GrantState,
-    limit: u32,
+    claims: u32,
+    now: WallTime,
 ) -> Result<(), rusqlite::Error> {
-    let due =
-        format!("SELECT {RECORD} FROM users WHERE state = ?1 AND due_at IS NOT NULL ORDER BY due_at, user_id LIMIT ?2");
+    let due = format!("SELECT {RECORD} FROM users WHERE state = ?1 AND due_at IS NOT NULL ORDER BY due_at, user_id");
     let mut due = transaction.prepare_cached(&due)?;
-    let mut rows = due.query(params![state.name(), limit])?;
+    let mut rows = due.query([state.name()])?;
+    let mut left = claims;
     while let Some(row) = rows.next()? {
+        if loaded.has(row.get_ref(0)?.as_str()?) {
+            continue;
+        }
         add(loaded, row)?;
+        if left == 0 || time(row, 7)? > now {
+            break;
+        }
+        left -= 1;
     }
     Ok(())
 }
@@ -58,7 +71,8 @@ fn add(loaded: &mut Loaded, row: &Row<'_>) -> Result<usize, rusqlite::Error> {
     Ok(place)
 }
 
-fn load_head(loaded: &mut Loaded, transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+/// But for what was outlived, with the number of claimed grants.
+fn read_head(transaction: &Transaction<'_>) -> Result<(Head, u64), rusqlite::Error> {
     let store = "SELECT lineage, epoch, epoch_began_at, fleet_limit, max_in_flight, effects_per_minute, paused_until, \
                  minute_start, claimed_in_minute FROM store";
     let head = transaction.prepare_cached(store)?.query_row([], |row| {
@@ -79,11 +93,9 @@ fn load_head(loaded: &mut Loaded, transaction: &Transaction<'_>) -> Result<(), r
     })?;
     let mut versions = transaction.prepare_cached("SELECT version FROM versions")?;
     let versions = versions.query_map([], |row| row.get(0).map(VersionId))?.collect::<Result<_, _>>()?;
-    let outlived = load_outlived(loaded, transaction)?;
     let claimed = "SELECT count(*) FROM users WHERE state = 'claimed' AND due_at IS NOT NULL";
     let claimed: u64 = transaction.prepare_cached(claimed)?.query_row([], |row| row.get(0))?;
-    loaded.set_head(Head { versions, outlived, ..head }, claimed, &Changes::default());
-    Ok(())
+    Ok((Head { versions, ..head }, claimed))
 }
 
 fn load_outlived(loaded: &mut Loaded, transaction: &Transaction<'_>) -> Result<Outlived, rusqlite::Error> {
