@@ -326,6 +326,8 @@ impl<'a> Pair<'a> {
     }
 
     fn command(&mut self, step: Step, place: usize) -> Command {
+        // Of several waits and leases in one commit, no two end at once.
+        let apart = |after: Duration| after + Duration::from_nanos(place as u64 + 1);
         match step {
             Step::Open(version) => {
                 Command::Open(Open { lineage: LineageId([1; 16]), version: VersionId([version; 16]) })
@@ -340,7 +342,7 @@ impl<'a> Pair<'a> {
                 self.nonce += 1;
                 // Above the half: as a signed number it is negative.
                 let nonce = ClaimNonce(u64::MAX - self.nonce);
-                Command::Claim(Claim { nonce, limit: self.claim_limit, fleet, lease, into: Vec::new() })
+                Command::Claim(Claim { nonce, limit: self.claim_limit, fleet, lease: apart(lease), into: Vec::new() })
             }
             Step::Resolve { claim, resolution } => {
                 let Some(ClaimedGrant { user, grant, .. }) =
@@ -354,8 +356,6 @@ impl<'a> Pair<'a> {
                 if self.claims.is_empty() {
                     return Command::Find(UserHandle(0));
                 }
-                // Of several waits in one commit, no two end at once.
-                let apart = |after: Duration| after + Duration::from_nanos(place as u64 + 1);
                 let settlement = match settlement {
                     Settlement::Again { after, doubt } => Settlement::Again { after: apart(after), doubt },
                     Settlement::Unsent { after } => Settlement::Unsent { after: apart(after) },

@@ -90,12 +90,11 @@ impl Attempt<'_> {
         *self.progress = Progress::Sent;
         // What no visit is answered from need not be on the disk before others see it.
         let is_early = changes.inserted.is_empty();
-        let let_go = "SET LOCAL synchronous_commit TO off";
-        let (begun, saved, committed, flushed) = join!(
+        let commit = if is_early { "SET LOCAL synchronous_commit TO off; COMMIT" } else { "COMMIT" };
+        let (saved, committed, flushed) = join!(
             biased;
-            async { if is_early { client.batch_execute(let_go).await } else { Ok(()) } },
             rows::save_head(client, statements, loaded, now, changes.head.as_ref(), &corrections),
-            client.batch_execute("COMMIT"),
+            client.batch_execute(commit),
             async { if is_early { self.flush().await } else { Ok(()) } },
         );
         if let Err(Failure::Postgres(error)) = &saved
@@ -105,7 +104,7 @@ impl Attempt<'_> {
             *self.progress = Progress::Open;
         }
         saved?;
-        begun.and(committed)?;
+        committed?;
         flushed?;
         failpoint::at(self.places.durable);
         Ok((reply, changes))
