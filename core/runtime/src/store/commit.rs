@@ -22,6 +22,16 @@ pub(super) fn claims_max(commands: &[Command]) -> u32 {
     commands.iter().map(claims).sum()
 }
 
+/// How many of them may be pending ones: no more than the fleet may have under way, whatever the claimer has room for. A lease that has
+/// ended is taken over beyond that.
+pub(super) fn pending_claims_max(commands: &[Command]) -> u32 {
+    let claims = |command: &Command| match command {
+        Command::Claim(claim) => u32::from(claim.limit.min(claim.fleet.max_in_flight.max(1))),
+        Command::Settle(_) | Command::Open(_) | Command::Admit(_) | Command::Find(_) | Command::Resolve(_) => 0,
+    };
+    commands.iter().map(claims).sum()
+}
+
 /// How many grants `commands` may settle.
 pub(super) fn settled_max(commands: &[Command]) -> u32 {
     let settled = commands.iter().filter(|command| matches!(command, Command::Settle(_))).count();

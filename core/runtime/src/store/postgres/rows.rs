@@ -13,7 +13,7 @@ use tokio_postgres::types::{FromSql, ToSql};
 use tokio_postgres::{Client, Row};
 
 use super::super::columns::{self, first_sent, from_nanos, handle, nanos, open, place};
-use super::super::commit::{Changes, Loaded, Outlived, claims_max};
+use super::super::commit::{Changes, Loaded, Outlived, claims_max, pending_claims_max};
 use super::super::{Stored, User, Work};
 use super::Failure;
 use super::statements::Statements;
@@ -48,12 +48,13 @@ pub(super) async fn load(
 ) -> Result<(Loaded, WallTime), Failure> {
     let mut ids: Vec<&str> = work.users.iter().map(|user| &*user.id).collect();
     ids.sort_unstable();
-    let claims = claims_max(&work.commands);
-    let (claimable, is_claiming) = (i64::from(claims) + 1, claims > 0);
+    let (claims, pending_claims) = (claims_max(&work.commands), pending_claims_max(&work.commands));
+    let is_claiming = claims > 0;
     let (floor, fixed) = (nanos(clock.floor), clock.fixed.map(nanos));
     let named = if is_locking { &statements.named_locked } else { &statements.named };
     let named = async { if ids.is_empty() { Ok(Vec::new()) } else { client.query(named, &[&ids]).await } };
-    let due = async |statement| {
+    let due = async |statement, claims: u32| {
+        let claimable = i64::from(claims) + 1;
         if is_claiming { client.query(statement, &[&floor, &fixed, &ids, &claimable]).await } else { Ok(Vec::new()) }
     };
     let ((), _, named, head, next, pending, lapsed) = try_join!(
@@ -63,8 +64,8 @@ pub(super) async fn load(
         named,
         read_head(client, statements, clock),
         async { client.query(&statements.next, &[&floor, &fixed, &ids, &is_claiming]).await },
-        due(&statements.due_pending),
-        due(&statements.due_claimed),
+        due(&statements.due_pending, pending_claims),
+        due(&statements.due_claimed, claims),
     )?;
     let mut loaded = Loaded::of(&work.users);
     for row in named.iter().chain(&next).chain(&pending).chain(&lapsed) {

@@ -12,7 +12,7 @@ use rusqlite::types::Type;
 use rusqlite::{Row, Transaction, params};
 
 use super::super::columns::{self, RECORD, epoch_at, first_sent, from_nanos, handle, nanos, open, place};
-use super::super::commit::{Changes, Loaded, Outlived, claims_max, settled_max};
+use super::super::commit::{Changes, Loaded, Outlived, claims_max, pending_claims_max, settled_max};
 use super::super::{User, Work};
 
 /// The rows that `work` may touch at `now`.
@@ -30,7 +30,7 @@ pub(super) fn load(transaction: &Transaction<'_>, work: &Work, now: WallTime) ->
     let (claims, settled) = (claims_max(&work.commands), settled_max(&work.commands));
     // Each settlement gives back a place, and may raise the limit by one. A lease that has ended is taken over without a place.
     let room = u32::try_from(head.fleet.room(claimed)).unwrap_or(u32::MAX).saturating_add(2 * settled);
-    load_due(&mut loaded, transaction, GrantState::Pending, claims.min(room), now)?;
+    load_due(&mut loaded, transaction, GrantState::Pending, pending_claims_max(&work.commands).min(room), now)?;
     load_due(&mut loaded, transaction, GrantState::Claimed, claims, now)?;
     let outlived = load_outlived(&mut loaded, transaction)?;
     loaded.set_head(Head { outlived, ..head }, claimed, &Changes::default());
