@@ -346,7 +346,11 @@ async fn a_row_that_a_human_has_locked_holds_up_no_claim() {
     commit(&process, admission(0..3, 1)).await;
     let lock = "BEGIN; SELECT FROM users WHERE user_id = 'user-1' FOR UPDATE";
     place.by_hand.batch_execute(lock).await.unwrap();
-    let grants = claimed(&commit(&process, claim(1, 10, 10)).await);
+    let done = commit(&process, claim(1, 10, 10)).await;
+    let Reply::Committed { at, results, .. } = &done.reply else { panic!("{:?}", done.reply) };
+    let [Committed::Claimed { due_at, .. }] = &results[..] else { panic!("{results:?}") };
+    assert_eq!(due_at.since(*at), Duration::from_secs(1), "it is looked at again, though nobody may say so");
+    let grants = claimed(&done);
     let ids: BTreeSet<&str> = grants.iter().map(|(_, user)| &*user.id).collect();
     assert_eq!(ids, BTreeSet::from(["user-0", "user-2"]));
     place.by_hand.batch_execute("COMMIT").await.unwrap();

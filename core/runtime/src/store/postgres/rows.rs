@@ -1,5 +1,7 @@
 //! Rows to records and back.
 
+use std::time::Duration;
+
 use hookproof_core::classify::{AnswerClass, Doubt, ParkReason};
 use hookproof_core::experiment::VariantIndex;
 use hookproof_core::identity::{GrantId, UserHandle};
@@ -17,6 +19,9 @@ use super::super::commit::{Changes, Loaded, Outlived, claims_max, pending_claims
 use super::super::{Stored, User, Work};
 use super::Failure;
 use super::statements::Statements;
+
+/// When to look again at a grant that is due and that somebody else has locked. A process that is stopped keeps its locks for two such times (`session.rs`).
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Whether `commands` may change grants or what the fleet shares. Admissions and lookups do not.
 pub(super) fn concern_fleet(commands: &[Command]) -> bool {
@@ -69,14 +74,30 @@ pub(super) async fn load(
     )?;
     let mut loaded = Loaded::of(&work.users);
     for row in named.iter().chain(&next).chain(&pending).chain(&lapsed) {
-        let row = Columns(row);
-        let place = loaded.place(row.get::<&str>(0)?);
-        let (user, record) = record(row, place)?;
-        loaded.put(place, user, record);
+        put(&mut loaded, Columns(row), None)?;
     }
     let now = Columns(&head.0).time(HEAD_NOW)?;
+    if is_claiming && (pending.len() as u64) <= u64::from(pending_claims) {
+        // All that is due and not locked is loaded. What somebody else has locked may stay due: they may be about to end.
+        let ids: Vec<&str> = loaded.users.iter().map(|user| &*user.id).collect();
+        let locked = client.query(&statements.due_elsewhere, &[&floor, &fixed, &ids]).await?;
+        for row in &locked {
+            put(&mut loaded, Columns(row), Some(now + LOOK_AGAIN))?;
+        }
+    }
     set_head(&mut loaded, &head, &Changes::default())?;
     Ok((loaded, now))
+}
+
+/// Adds a row of [`columns::RECORD`], if it was not loaded before; for this commit, its grant is due at `due_at` if one is given.
+fn put(loaded: &mut Loaded, row: Columns<'_>, due_at: Option<WallTime>) -> Result<(), Failure> {
+    let place = loaded.place(row.get::<&str>(0)?);
+    let (user, mut record) = record(row, place)?;
+    if let (Some(due_at), Some(GrantRecord::Pending(open) | GrantRecord::Claimed(open))) = (due_at, &mut record.grant) {
+        open.due_at = due_at;
+    }
+    loaded.put(place, user, record);
+    Ok(())
 }
 
 /// Writes the rows of `draft`, which is what `loaded` would become beside the fleet that was read; then locks the fleet's row, and puts the fleet that

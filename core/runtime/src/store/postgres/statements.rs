@@ -24,6 +24,8 @@ pub(super) struct Statements {
     pub(super) next: Statement,
     pub(super) due_pending: Statement,
     pub(super) due_claimed: Statement,
+    /// The first grant of either kind that is due and not loaded: somebody else has locked it.
+    pub(super) due_elsewhere: Statement,
     pub(super) insert: Statement,
     pub(super) update_open: Statement,
     pub(super) update_ended: Statement,
@@ -54,6 +56,7 @@ impl Statements {
             client.prepare(&due_pending),
             client.prepare(&due_claimed),
         )?;
+        let due_elsewhere = client.prepare(&due_elsewhere()).await?;
         let (insert, update_open, update_ended, update_head, update_clock) = try_join!(
             client.prepare(INSERT),
             client.prepare(UPDATE_OPEN),
@@ -77,6 +80,7 @@ impl Statements {
             next,
             due_pending,
             due_claimed,
+            due_elsewhere,
             insert,
             update_open,
             update_ended,
@@ -120,6 +124,16 @@ fn due(state: &str) -> String {
         "SELECT {RECORD} FROM users WHERE state = '{state}' AND due_at <= {NOW} AND user_id NOT IN (SELECT unnest($3::text[])) \
          ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED"
     )
+}
+
+fn due_elsewhere() -> String {
+    let first = |state: &str| {
+        format!(
+            "(SELECT {RECORD} FROM users WHERE state = '{state}' AND due_at <= {NOW} AND user_id NOT IN (SELECT unnest($3::text[])) \
+              ORDER BY due_at LIMIT 1)"
+        )
+    };
+    format!("{} UNION ALL {}", first("pending"), first("claimed"))
 }
 
 /// Writes to the log and commits, which waits until the disk has the log up to there. A transaction that only has a number would not: the server takes
