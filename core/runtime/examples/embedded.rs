@@ -6,8 +6,8 @@
 //! start it again with the same file, and it goes on. At the end of its input it drains and stops. Instead of a file it takes a connection string of
 //! PostgreSQL's; then any number of instances can run at once.
 //!
-//! `tests/crash` kills it at every point at which that could matter. For that its leases are short: a grant whose sender was killed is taken over
-//! within a second.
+//! `tests/crash` kills it at every point at which that could matter. For that its times are short: a grant whose sender was killed is taken over
+//! within a second, and one that failed is tried again within seconds, however often it has failed.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -36,6 +36,8 @@ const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    // What the hook does and why, for whoever must explain it.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let running = start(Arguments::parse(&std::env::args().skip(1).collect::<Vec<_>>())?).await?;
     let names: Vec<_> = variants(running.hook().lineage());
     // Lines are read on a thread of their own, so that the hook goes on while nobody types.
@@ -95,6 +97,9 @@ async fn start(arguments: Arguments<'_>) -> Result<Running, Box<dyn Error>> {
     delivery.attempt_timeout = Duration::from_millis(300);
     delivery.connect_timeout = Duration::from_millis(300);
     delivery.lease = Duration::from_millis(600);
+    delivery.backoff_cap = Duration::from_secs(1);
+    delivery.breaker.open = Duration::from_millis(100);
+    delivery.breaker.open_cap = Duration::from_secs(1);
     delivery.fleet = FleetLimits { initial_in_flight: 8, ..delivery.fleet };
     let mut client = ClientConfig::new(url.parse()?, capability, delivery.connect_timeout, delivery.attempt_timeout);
     client.read_idle_timeout = delivery.attempt_timeout;

@@ -32,9 +32,8 @@ fn worlds(ambiguities: &[Ambiguity], settings: &[&str], kills_min: u64) -> Vec<W
 
 /// Nothing was found; what was done is said. Returns how many were killed.
 pub fn acquit(store: &str, worlds: &[World]) -> u64 {
-    for world in worlds {
-        assert!(world.findings.is_empty(), "{:#?}", world.findings);
-    }
+    let findings: Vec<_> = worlds.iter().flat_map(|world| &world.findings).collect();
+    assert!(findings.is_empty(), "{findings:#?}");
     let sum = |count: fn(&World) -> u64| worlds.iter().map(count).sum::<u64>();
     let kills = sum(|world| world.kill_count);
     let users = sum(|world| world.users.len() as u64);
