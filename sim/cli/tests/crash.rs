@@ -32,6 +32,9 @@ clock-error = "10ms"
 connect-timeout = "300ms"
 attempt-timeout = "300ms"
 lease = "600ms"
+backoff-cap = "1s"
+breaker-open = "100ms"
+breaker-open-cap = "1s"
 [server]
 listen = "127.0.0.1:0"
 show-ids = true

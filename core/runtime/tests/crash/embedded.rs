@@ -24,8 +24,9 @@ static EXAMPLE: LazyLock<PathBuf> = LazyLock::new(|| {
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_package(name)) {
         build.env_remove(name);
     }
+    // With all packages' features: as in a test of the whole workspace, which has built it already.
     let built = build
-        .args(["build", "--quiet", "--offline", "--package", "hookproof-runtime", "--example", "embedded"])
+        .args(["build", "--quiet", "--offline", "--workspace", "--example", "embedded"])
         .args(["--profile", profile, "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
         .status()
         .unwrap();
