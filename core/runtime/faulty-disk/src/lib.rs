@@ -9,18 +9,23 @@
 //! * `full-while:PATH`: files cannot grow for as long as there is a file PATH.
 //!
 //! A failure that was met is told on stderr, beginning with [`MET`].
+//!
+//! `HOOKPROOF_POWER=FOLDER` keeps in FOLDER what the power can't take: each file as it was when it was last synced. A test that has killed the
+//! process puts back what was there, of all files or of some, since what was not synced may be on the disk or not.
 
 mod fault;
+mod power;
 mod vfs;
 
 pub use self::fault::{How, MET};
 
-/// Puts the disk of `HOOKPROOF_DISK` below every file that SQLite opens from here on, once; without that variable nothing happens.
+/// Puts the disk of `HOOKPROOF_DISK` and `HOOKPROOF_POWER` below every file that SQLite opens from here on, once; without these variables nothing
+/// happens.
 ///
 /// # Panics
-/// If the variable does not say what can fail.
+/// If the first one does not say what can fail.
 pub fn install() {
-    if fault::is_asked_for() {
+    if fault::is_asked_for() || power::is_asked_for() {
         vfs::install();
     }
 }

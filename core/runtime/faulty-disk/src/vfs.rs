@@ -2,13 +2,14 @@
 
 #![expect(unsafe_code, reason = "SQLite's file interface is a table of C functions")]
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::{Mutex, Once, PoisonError};
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_int64, sqlite3_io_methods, sqlite3_vfs};
 
 use crate::fault::{How, Operation, on};
+use crate::power;
 
 /// A file interface, and the one that it was copied from.
 #[repr(C)]
@@ -51,12 +52,15 @@ unsafe extern "C" fn open(
     flags: c_int,
     flags_out: *mut c_int,
 ) -> c_int {
-    // SAFETY: SQLite calls this with the table that `install` has registered, which is the first field of a `Vfs`, and with a file that
-    // has the room that the original asked for. The original is called as SQLite would call it.
+    // SAFETY: SQLite calls this with the table that `install` has registered, which is the first field of a `Vfs`, with a file that
+    // has the room that the original asked for, and with no name or one that ends with a NUL. The original is called as SQLite would call it.
     unsafe {
         let original = (*vfs.cast::<Vfs>()).original;
         let Some(open) = (*original).xOpen else { return ffi::SQLITE_CANTOPEN };
         let result = open(original, name, file, flags, flags_out);
+        if result == ffi::SQLITE_OK && !name.is_null() {
+            power::opened(file.addr(), CStr::from_ptr(name));
+        }
         if let Some(methods) = (*file).pMethods.as_ref() {
             (*file).pMethods = &raw const replaced(methods).ours;
         }
@@ -111,7 +115,13 @@ unsafe extern "C" fn sync(file: *mut sqlite3_file, flags: c_int) -> c_int {
     unsafe {
         let Some(sync) = original(file).xSync else { return ffi::SQLITE_IOERR_FSYNC };
         match on(Operation::Sync, || false) {
-            None => sync(file, flags),
+            None => {
+                let result = sync(file, flags);
+                if result == ffi::SQLITE_OK {
+                    power::synced(file.addr());
+                }
+                result
+            }
             Some(How::Io | How::Full) => ffi::SQLITE_IOERR_FSYNC,
             Some(How::Lie) => ffi::SQLITE_OK,
         }

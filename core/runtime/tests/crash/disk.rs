@@ -29,7 +29,7 @@ const UNMET: usize = 4;
 /// At which so many different operations of a kind a disk must have failed, or the series has ended early. The file is made, and there are three
 /// commits to it at least, which admit, claim and settle: each is a page with its header, and a sync. What keeps the making of the file whole is
 /// truncated once.
-fn numbers_min(operation: &str) -> usize {
+pub fn numbers_min(operation: &str) -> usize {
     match operation {
         "write" => 4 * 2,
         "sync" => 4,
@@ -39,27 +39,28 @@ fn numbers_min(operation: &str) -> usize {
 }
 
 /// What came of one failure.
-struct Run {
-    world: World,
-    end: End,
-    is_met: bool,
+pub struct Run {
+    pub world: World,
+    pub end: End,
+    pub is_met: bool,
 }
 
-/// A store, whose disk has this `fault`; what is left after it is settled by another child.
-fn run(mut world: World, fault: &str) -> Run {
-    let (end, log) = world.cycle(&Harm::disk(fault), TREATED, None);
+/// A store, whose disk fails as `harm` says; what is left after it, and after `aftermath`, is settled by another child.
+pub fn run(mut world: World, harm: &Harm, aftermath: impl FnOnce(&World)) -> Run {
+    let (end, log) = world.cycle(harm, TREATED, None);
+    aftermath(&world);
     world.settle();
     let damage = damage(&world);
     world.findings.extend(damage);
     Run { world, end, is_met: log.contains(MET) }
 }
 
-/// Lets the N-th operation fail in worlds of their own, for N from 1 until none does any more. Returns what came of each, up to the last that did.
-fn series(world: impl Fn() -> World + Sync, fault: impl Fn(u64) -> String + Sync) -> Vec<Run> {
+/// Does `run` for the N-th operation, for N from 1 until none fails any more. Returns what came of each, up to the last that did.
+pub fn series(run: impl Fn(u64) -> Run + Sync) -> Vec<Run> {
     let mut runs = Vec::new();
     loop {
         let numbers = (1..).skip(runs.len()).take(WIDTH);
-        runs.extend(side_by_side(WIDTH, numbers, |number| run(world(), &fault(number))));
+        runs.extend(side_by_side(WIDTH, numbers, &run));
         let met = runs.iter().rposition(|run| run.is_met).map_or(0, |last| last + 1);
         if runs.len() - met >= UNMET {
             runs.truncate(met);
@@ -73,7 +74,8 @@ fn no_failure_of_any_write_or_sync_loses_or_doubles_a_grant() {
     let mut provisional_count = 0;
     for (operation, how, count) in FAULTS {
         for then in ["", ":die"] {
-            let runs = series(|| on_sqlite(&[]), |number| format!("{operation}:{how}:{number}:{count}{then}"));
+            let harm = |number| Harm::disk(format!("{operation}:{how}:{number}:{count}{then}"));
+            let runs = series(|number| run(on_sqlite(&[]), &harm(number), |_| {}));
             let count_of = |end| runs.iter().filter(|run| run.end == end).count();
             println!(
                 "{operation} fails {count} times ({how}){then}: {} runs; {} went on, {} could not open the store, {} were killed",
@@ -102,7 +104,8 @@ fn a_disk_that_reports_success_and_does_nothing_is_caught() {
         world
     };
     // From some write on, so many are not done; then it dies.
-    let runs = series(old_store, |number| format!("write:lie:{number}:24:die"));
+    let harm = |number| Harm::disk(format!("write:lie:{number}:24:die"));
+    let runs = series(|number| run(old_store(), &harm(number), |_| {}));
     let found: Vec<_> = runs.iter().flat_map(|run| &run.world.findings).collect();
     assert!(found.iter().any(|found| found.starts_with("AUDIT-1")), "{found:?}");
 }

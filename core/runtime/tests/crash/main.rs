@@ -1,5 +1,5 @@
-//! Goal: whatever the moment at which the process is killed or stopped, its disk fails or is full, or its database crashes, and whatever the quota
-//! service then says or does not say, a user is granted once (`GRANT-1`), nobody who was not treated is (`GRANT-2`), every treated user in the
+//! Goal: whatever the moment at which the process is killed or stopped, its disk fails or is full, the power fails, or its database crashes,
+//! and whatever the quota service then says or does not say, a user is granted once (`GRANT-1`), nobody who was not treated is (`GRANT-2`), every treated user in the
 //! end (`GRANT-3`), nothing is asked for after its key's window (`GRANT-4`), no receipt is made up or lost (`GRANT-5`, `AUDIT-1`), and nobody
 //! who has seen a variant sees another one (`ASSIGN-1`).
 //!
@@ -16,5 +16,6 @@ mod disk;
 mod embedded;
 mod kills;
 mod postgres;
+mod power;
 mod stops;
 mod window;

@@ -57,6 +57,13 @@ impl Harm {
         Self(vec![("HOOKPROOF_DISK", fault.into())])
     }
 
+    /// What it syncs is kept in `folder`, besides.
+    #[must_use]
+    pub fn and_power(mut self, folder: &Path) -> Self {
+        self.0.push(("HOOKPROOF_POWER", folder.display().to_string()));
+        self
+    }
+
     /// It leaves out the step `name`, besides.
     #[must_use]
     pub fn and_skip(mut self, name: &str) -> Self {
@@ -153,7 +160,9 @@ impl Child {
     pub fn start(program: &Program, harm: &Harm, log: &Path) -> Self {
         let mut command = Command::new(&program.path);
         command.args(&program.arguments);
-        for variable in ["HOOKPROOF_KILL_AT", "HOOKPROOF_STOP_AT", "HOOKPROOF_DISK", "HOOKPROOF_SKIP"] {
+        for variable in
+            ["HOOKPROOF_KILL_AT", "HOOKPROOF_STOP_AT", "HOOKPROOF_DISK", "HOOKPROOF_POWER", "HOOKPROOF_SKIP"]
+        {
             command.env_remove(variable);
         }
         command.envs(harm.0.iter().map(|(name, value)| (name, value)));

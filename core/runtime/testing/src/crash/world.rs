@@ -235,6 +235,30 @@ impl World {
             .then(|| format!("ASSIGN-1: {user} was moved from {} to {}", before.variant, told.variant))
     }
 
+    /// The power fails: what `files` hold that was not synced is lost. `kept` is where [`Harm::and_power`] has kept them. Returns how many are others
+    /// than before.
+    ///
+    /// # Panics
+    /// If the files are not to be had.
+    pub fn lose_power(&self, files: &[&str], kept: &Path) -> usize {
+        let mut lost_count = 0;
+        for name in files {
+            let path = self.path(name);
+            let (synced, written) = (std::fs::read(kept.join(name)).ok(), std::fs::read(&path).ok());
+            // One that was deleted is gone.
+            if written.is_none() || written == synced {
+                continue;
+            }
+            lost_count += 1;
+            let lost = match synced {
+                Some(synced) => std::fs::write(path, synced),
+                None => std::fs::remove_file(path),
+            };
+            lost.expect("the file is ours");
+        }
+        lost_count
+    }
+
     /// An unharmed child settles everything, and the books are looked at.
     pub fn settle(&mut self) -> Settled {
         self.service.behave(None);
