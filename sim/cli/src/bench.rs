@@ -19,6 +19,7 @@ use hookproof_reports::Length;
 
 use crate::args::{BenchArgs, BenchFormat};
 use crate::exit::{Exit, Failure};
+use crate::interrupt;
 use crate::out::OutFolder;
 use crate::record::tool;
 use crate::terminal::{self, Terminal};
@@ -39,6 +40,7 @@ pub(crate) fn bench(args: &BenchArgs, terminal: &Terminal) -> Result<Exit, Failu
         let remedy = "name a folder in which files may be made, on the disk that is meant";
         Failure::bad_input(format!("--store {}: {error}; {remedy}", args.store.display()))
     })?;
+    interrupt::removes(stores.path()).map_err(|error| Failure::harness(format!("signals: {error}")))?;
     let plan = plan(args);
     let mut hooks = Vec::new();
     for kind in kinds(&args.hooks) {

@@ -1,11 +1,14 @@
-//! Ctrl-C during long work: at first the work under way is finished and shown, the second time the process ends at once.
+//! Ctrl-C during long work: at first the work under way is finished and shown, the second time the process ends at once. Where a
+//! part of the work says nothing, it ends at the first.
 
-use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, io, process, thread};
 
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use crate::exit::INTERRUPTED;
 
@@ -36,4 +39,21 @@ impl Interrupt {
     pub(crate) fn ask(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// From here on Ctrl-C, or being told to end, removes `folder` and ends the process.
+///
+/// # Errors
+/// The system does not let a process take the signals.
+pub(crate) fn removes(folder: &Path) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let folder = folder.to_owned();
+    thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            // What cannot be removed is left to whoever looks after temporary files.
+            let _ = fs::remove_dir_all(folder);
+            process::exit(128 + signal);
+        }
+    });
+    Ok(())
 }

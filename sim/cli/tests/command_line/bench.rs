@@ -3,6 +3,10 @@
 //! Method: short runs of the binary on a store in a temporary folder. No figure is judged: another machine has others, so that a run may be
 //! inconclusive.
 
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::folder::{Finished, Folder};
@@ -90,6 +94,22 @@ fn a_generator_that_lags_makes_it_inconclusive() {
     let run = folder.run(&["bench", "--rate", "400/s", "--for", "200ms", "--max-lag", "0s", "--hook", "hardened"]);
     assert_eq!(run.exit, 3, "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("inconclusive: the generator lagged"), "{}", run.stdout);
+}
+
+#[test]
+fn who_is_interrupted_leaves_no_store_behind() {
+    for (signal, exit) in [("INT", 130), ("TERM", 143)] {
+        let folder = Folder::new();
+        let mut bench = folder.command(&["bench", "--for", "10m", "--quiet"]).spawn().expect("the binary starts");
+        let has_store = || names(&folder).iter().any(|name| folder.path(name).join("hardened").exists());
+        while !has_store() && bench.try_wait().expect("it is ours").is_none() {
+            thread::sleep(Duration::from_millis(2));
+        }
+        let kill = format!("kill -{signal} {}", bench.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().expect("a shell").success());
+        assert_eq!(bench.wait().expect("it is ours").code(), Some(exit), "SIG{signal}");
+        assert_eq!(names(&folder), Vec::<String>::new(), "SIG{signal}");
+    }
 }
 
 #[test]
