@@ -14,6 +14,7 @@
 
 mod disk;
 mod embedded;
+mod fleet;
 mod kills;
 mod postgres;
 mod power;

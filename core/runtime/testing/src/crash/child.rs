@@ -275,7 +275,7 @@ impl Child {
     }
 }
 
-/// Who stops a child and lets it go on.
+/// Who kills a child, or stops it and lets it go on, whatever it is doing.
 #[derive(Clone, Copy, Debug)]
 pub struct Keeper(Pid);
 
@@ -287,6 +287,16 @@ impl Keeper {
     pub fn is_stopped(self) -> bool {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         waitid(WaitId::Pid(self.0), options).expect("it is a child").is_some_and(|status| status.stopped())
+    }
+
+    /// Kills it, if it is there.
+    pub fn kill(self) {
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+
+    /// Stops it, if it is there.
+    pub fn stop(self) {
+        let _ = kill_process(self.0, Signal::STOP);
     }
 
     /// Lets it go on where it was stopped, if it is there.
