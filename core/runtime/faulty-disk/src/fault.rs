@@ -14,7 +14,7 @@ const VARIABLE: &str = "HOOKPROOF_DISK";
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// `io`: EIO. Half of what was to be written is.
+    /// `io`: EIO. Half of what was to be written is; nothing is read.
     Io,
     /// `full`: ENOSPC. Nothing is written.
     Full,
@@ -25,16 +25,18 @@ pub enum How {
 /// What SQLite does with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
+    Read,
     Write,
     Sync,
     Truncate,
 }
 
 impl Operation {
-    const ALL: [Self; 3] = [Self::Write, Self::Sync, Self::Truncate];
+    const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Sync, Self::Truncate];
 
     const fn name(self) -> &'static str {
         match self {
+            Self::Read => "read",
             Self::Write => "write",
             Self::Sync => "sync",
             Self::Truncate => "truncate",
@@ -63,6 +65,9 @@ impl Fault {
             "lie" => How::Lie,
             _ => return None,
         };
+        if operation == Operation::Read && how != How::Io {
+            return None;
+        }
         let (first, count) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         parts.next().is_none().then_some(Self::Nth { operation, how, first, count, dies })
     }
@@ -128,7 +133,9 @@ mod tests {
         let Some(Fault::Nth { dies: false, .. }) = Fault::parse("write:full:1:1") else { panic!("it goes on") };
         let Some(Fault::FullWhile(path)) = Fault::parse("full-while:/a:b") else { panic!("it is full") };
         assert_eq!(path.as_os_str(), "/a:b");
-        for wrong in ["", "write", "write:io", "write:io:1", "read:io:1:1", "write:no:1:1", "write:io:1:1:1"] {
+        for wrong in
+            ["", "write", "write:io", "write:io:1", "read:lie:1:1", "seek:io:1:1", "write:no:1:1", "write:io:1:1:1"]
+        {
             assert!(Fault::parse(wrong).is_none(), "{wrong}");
         }
     }

@@ -1,10 +1,10 @@
 //! A disk that fails when a test says so: between SQLite and the files, in the process that is tested.
 //!
-//! Owns a copy of SQLite's own file interface (VFS) in which writing, syncing and truncating go through here first, and is the only code of the
-//! workspace that is `unsafe`. Everything but the failure is done by the original: locks, shared memory, reading. Knows nothing of what is
+//! Owns a copy of SQLite's own file interface (VFS) in which reading, writing, syncing and truncating go through here first, and is the only code of the
+//! workspace that is `unsafe`. Everything but the failure is done by the original: locks, shared memory. Knows nothing of what is
 //! stored. `HOOKPROOF_DISK` says what fails:
 //!
-//! * `OPERATION:HOW:N:COUNT` (`write`, `sync` or `truncate`; [`How`]): the N-th operation of its kind and the COUNT - 1 after it;
+//! * `OPERATION:HOW:N:COUNT` (`read`, `write`, `sync` or `truncate`; [`How`]): the N-th operation of its kind and the COUNT - 1 after it;
 //!   with `:die` at the end, the process is killed at the first operation of any kind after them, as `kill -9` does;
 //! * `full-while:PATH`: files cannot grow for as long as there is a file PATH.
 //!

@@ -1,4 +1,4 @@
-//! SQLite's file interface with three operations replaced.
+//! SQLite's file interface with four operations replaced.
 
 #![expect(unsafe_code, reason = "SQLite's file interface is a table of C functions")]
 
@@ -73,7 +73,13 @@ fn replaced(original: &'static sqlite3_io_methods) -> &'static Methods {
     if let Some(known) = kinds.iter().find(|known| ptr::eq(known.original, original)) {
         return known;
     }
-    let ours = sqlite3_io_methods { xWrite: Some(write), xSync: Some(sync), xTruncate: Some(truncate), ..*original };
+    let ours = sqlite3_io_methods {
+        xRead: Some(read),
+        xWrite: Some(write),
+        xSync: Some(sync),
+        xTruncate: Some(truncate),
+        ..*original
+    };
     let methods = Box::leak(Box::new(Methods { ours, original }));
     kinds.push(methods);
     methods
@@ -84,6 +90,18 @@ fn replaced(original: &'static sqlite3_io_methods) -> &'static Methods {
 unsafe fn original(file: *mut sqlite3_file) -> &'static sqlite3_io_methods {
     // SAFETY: `open` has put there the first field of a `Methods`, which lives for ever.
     unsafe { (*(*file).pMethods.cast::<Methods>()).original }
+}
+
+unsafe extern "C" fn read(file: *mut sqlite3_file, into: *mut c_void, bytes: c_int, at: sqlite3_int64) -> c_int {
+    // SAFETY: SQLite calls this with a file that `open` has opened and with room for `bytes` bytes at `into`. The original is called as SQLite
+    // would call it.
+    unsafe {
+        let Some(read) = original(file).xRead else { return ffi::SQLITE_IOERR_READ };
+        match on(Operation::Read, || false) {
+            None => read(file, into, bytes, at),
+            Some(How::Io | How::Full | How::Lie) => ffi::SQLITE_IOERR_READ,
+        }
+    }
 }
 
 unsafe extern "C" fn write(file: *mut sqlite3_file, from: *const c_void, bytes: c_int, at: sqlite3_int64) -> c_int {
