@@ -140,8 +140,8 @@ impl Telemetry {
 
     pub(crate) fn on_resolved(&self, user: &User, grant: GrantId, resolution: Resolution) {
         self.resolved.get_or_create(&[("as", resolution.name())]).inc();
-        let Line { user, correlation } = self.line(user);
-        tracing::warn!(user, correlation, %grant, resolution = resolution.name(), "resolved by an operator");
+        let (name, correlation) = self.line(user);
+        tracing::warn!(user = name(), correlation, %grant, resolution = resolution.name(), "resolved by an operator");
     }
 
     /// What a look into the store has found; a look that failed leaves no number behind that would be taken for one.
@@ -186,24 +186,24 @@ impl Telemetry {
         let grants = |state| self.grants.get_or_create(&[("state", state)]).inc();
         match event {
             AuditEvent::Exposed { user, variant } => {
-                let Line { user, correlation, .. } = self.line(user_of(user));
-                tracing::info!(user, correlation, variant = variant.index(), "exposed");
+                let (name, correlation) = self.line(user_of(user));
+                tracing::info!(user = name(), correlation, variant = variant.index(), "exposed");
             }
             AuditEvent::Provisional { user, variant } => {
-                let Line { user, correlation, .. } = self.line(user_of(user));
-                tracing::warn!(user, correlation, variant = variant.index(), "answered without a record");
+                let (name, correlation) = self.line(user_of(user));
+                tracing::warn!(user = name(), correlation, variant = variant.index(), "answered without a record");
             }
             AuditEvent::Sent { ask, user, grant, attempt, doubt } => {
                 if ask == Ask::Apply && doubt == Doubt::InDoubt {
                     self.repeats.inc();
                 }
-                let Line { user, correlation } = self.line(user_of(user));
+                let (name, correlation) = self.line(user_of(user));
                 let is_in_doubt = doubt == Doubt::InDoubt;
-                tracing::info!(user, correlation, %grant, attempt, is_in_doubt, ask = ?ask, "sent");
+                tracing::info!(user = name(), correlation, %grant, attempt, is_in_doubt, ask = ?ask, "sent");
             }
             AuditEvent::Answered { ask, user, grant, attempt, answer } => {
-                let Line { user, correlation } = self.line(user_of(user));
-                tracing::info!(user, correlation, %grant, attempt, ask = ?ask, class = answer.name(), "answered");
+                let (name, correlation) = self.line(user_of(user));
+                tracing::info!(user = name(), correlation, %grant, attempt, ask = ?ask, class = answer.name(), "answered");
             }
             AuditEvent::Delivered { user, grant } => {
                 grants("delivered");
@@ -224,8 +224,8 @@ impl Telemetry {
             AuditEvent::Parked { user, grant, reason } => {
                 grants("parked");
                 self.parked.get_or_create(&[("reason", reason.name())]).inc();
-                let Line { user, correlation } = self.line(user_of(user));
-                tracing::error!(user, correlation, %grant, reason = reason.name(), "parked: a human must look");
+                let (name, correlation) = self.line(user_of(user));
+                tracing::error!(user = name(), correlation, %grant, reason = reason.name(), "parked: a human must look");
             }
             AuditEvent::LanePaused { .. } => {
                 self.lane_pauses.inc();
@@ -251,12 +251,13 @@ impl Telemetry {
     }
 
     fn log_grant(&self, user: &User, grant: GrantId, what: &str) {
-        let Line { user, correlation } = self.line(user);
-        tracing::info!(user, correlation, %grant, "{what}");
+        let (name, correlation) = self.line(user);
+        tracing::info!(user = name(), correlation, %grant, "{what}");
     }
 
-    fn line<'a>(&self, user: &'a User) -> Line<'a> {
-        Line { user: self.shown.name(&user.id), correlation: user.correlation.as_deref() }
+    /// What shows a user in a log line, and the correlation. A pseudonym is computed for a line that is written, and no other.
+    fn line<'a>(&self, user: &'a User) -> (impl Fn() -> String, Option<&'a str>) {
+        (move || self.shown.name(&user.id), user.correlation.as_deref())
     }
 
     fn on_visit(&self, took: Duration, answer: &Result<Visited, VisitError>) {
@@ -268,12 +269,6 @@ impl Telemetry {
         self.visits.get_or_create(&[("basis", basis)]).inc();
         self.visit_seconds.observe(took.as_secs_f64());
     }
-}
-
-/// How a user stands in a log line.
-struct Line<'a> {
-    user: String,
-    correlation: Option<&'a str>,
 }
 
 /// Measures one visit.
