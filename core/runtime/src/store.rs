@@ -13,6 +13,7 @@ mod commit;
 pub mod postgres;
 pub mod sqlite;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -120,12 +121,19 @@ pub enum Store {
 }
 
 impl Store {
-    /// Does `work`, or nothing. `epoch` is the last one that was heard of.
-    pub(crate) async fn commit(&self, work: Work, epoch: Epoch) -> Done {
-        match self {
-            Self::Sqlite(store) => store.commit(work, epoch).await,
-            Self::Postgres(store) => store.commit(work, epoch).await,
+    /// Does `work`, or nothing. `epoch` is the last one that was heard of. The thread of an SQLite store begins at once, whenever the caller's
+    /// turn ends.
+    pub(crate) fn commit(self: &Arc<Self>, work: Work, epoch: Epoch) -> Pin<Box<dyn Future<Output = Done> + Send>> {
+        if let Self::Sqlite(store) = &**self {
+            return Box::pin(store.commit(work, epoch));
         }
+        let store = Arc::clone(self);
+        Box::pin(async move {
+            match &*store {
+                Self::Sqlite(store) => store.commit(work, epoch).await,
+                Self::Postgres(store) => store.commit(work, epoch).await,
+            }
+        })
     }
 
     /// The user's record, if there is one. Reads hold up no commit.

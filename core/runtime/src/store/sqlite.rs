@@ -291,13 +291,13 @@ impl Sqlite {
         epoch.map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
     }
 
-    /// Does `work`, or nothing. A store that has gone does nothing.
-    pub async fn commit(&self, work: Work, epoch: Epoch) -> Done {
+    /// Does `work`, or nothing, whether or not the end is waited for. A store that has gone does nothing.
+    pub fn commit(&self, work: Work, epoch: Epoch) -> impl Future<Output = Done> + Send + use<> {
         let (done, wait) = oneshot::channel();
         let users = work.users.clone();
         let is_gone = self.jobs.as_ref().is_none_or(|jobs| jobs.send(Job { work, done }).is_err());
         let reply = if is_gone { Reply::Refused } else { Reply::Unknown };
-        wait.await.unwrap_or(Done { reply, users, epoch })
+        async move { wait.await.unwrap_or(Done { reply, users, epoch }) }
     }
 
     /// The user's record, if there is one.
@@ -343,5 +343,48 @@ impl Sqlite {
         // A panic of the query, or a runtime that ends.
         let read = tokio::task::spawn_blocking(read).await.map_err(|_| ReadError::Closed)?;
         read.map_err(ReadError::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookproof_core::experiment::VariantIndex;
+    use hookproof_core::identity::UserHandle;
+    use hookproof_core::store::{Admit, Command, GrantState};
+    use rusqlite::StatementStatus;
+
+    use super::super::User;
+    use super::*;
+
+    fn admission() -> Work {
+        let admit = Admit { user: UserHandle(0), variant: VariantIndex::new(0), generation: 0, grant: None };
+        let ann = User { id: "ann".into(), ..User::default() };
+        Work { commands: vec![Command::Admit(admit)], users: vec![ann] }
+    }
+
+    #[test]
+    fn a_commit_is_done_though_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hook.db");
+        let store = Sqlite::open(&path, []).expect("a store");
+        drop(store.commit(admission(), Epoch::default()));
+        drop(store);
+        let record = View::open(&path).expect("a store").record("ann").expect("a readable file");
+        assert_eq!(&*record.expect("a record").user.id, "ann");
+    }
+
+    #[test]
+    fn what_is_due_is_read_by_statements_that_are_prepared_once() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        migrate(&mut connection, Path::new("memory")).expect("a schema");
+        let transaction = connection.transaction().expect("nobody else has it");
+        for _ in 0..3 {
+            rows::load(&transaction, &admission(), WallTime::UNIX_EPOCH).expect("rows");
+        }
+        for state in [GrantState::Pending, GrantState::Claimed] {
+            let due = transaction.prepare_cached(&rows::due(state)).expect("a statement");
+            let counts = [StatementStatus::Run, StatementStatus::RePrepare].map(|status| due.get_status(status));
+            assert_eq!(counts, [3, 0], "{state:?}");
+        }
     }
 }

@@ -46,9 +46,8 @@ fn load_due(
     claims: u32,
     now: WallTime,
 ) -> Result<(), rusqlite::Error> {
-    let due = format!("SELECT {RECORD} FROM users WHERE state = ?1 AND due_at IS NOT NULL ORDER BY due_at, user_id");
-    let mut due = transaction.prepare_cached(&due)?;
-    let mut rows = due.query([state.name()])?;
+    let mut due = transaction.prepare_cached(&due(state))?;
+    let mut rows = due.query([])?;
     let mut left = claims;
     while let Some(row) = rows.next()? {
         if loaded.has(row.get_ref(0)?.as_str()?) {
@@ -61,6 +60,13 @@ fn load_due(
         left -= 1;
     }
     Ok(())
+}
+
+/// The state stands in the text: whether an index of one state's rows will do depends on it, so SQLite prepares a statement anew each time
+/// that a state is bound.
+pub(super) fn due(state: GrantState) -> String {
+    let state = state.name();
+    format!("SELECT {RECORD} FROM users WHERE state = '{state}' AND due_at IS NOT NULL ORDER BY due_at, user_id")
 }
 
 /// Adds a row of [`RECORD`]. Returns its place.
@@ -119,11 +125,7 @@ pub(super) fn save(
     users: &mut [User],
 ) -> Result<(), rusqlite::Error> {
     let Changes { head, inserted, updated } = changes;
-    for (user, record) in inserted {
-        let user = &mut users[place(user)];
-        insert(transaction, now, user, record)?;
-        user.grant = record.grant.and_then(open).map(|(_, open)| open.grant);
-    }
+    insert(transaction, now, inserted, users)?;
     for (user, record) in updated {
         update(transaction, now, &loaded.users[place(user)].id, record)?;
     }
@@ -188,44 +190,52 @@ pub(super) fn begin_epoch(transaction: &Transaction<'_>, now: WallTime) -> Resul
     Ok(Epoch(epoch))
 }
 
-/// Writes a user's first row. A grant that is settled in the commit that makes it does not exist: a settlement names a claim.
+/// Writes users' first rows. A grant that is settled in the commit that makes it does not exist: a settlement names a claim.
 fn insert(
     transaction: &Transaction<'_>,
     now: WallTime,
-    user: &User,
-    record: UserRecord,
+    inserted: Vec<(UserHandle, UserRecord)>,
+    users: &mut [User],
 ) -> Result<(), rusqlite::Error> {
+    if inserted.is_empty() {
+        return Ok(());
+    }
+    let exposure =
+        "INSERT INTO users (user_id, variant, generation, exposed_at, correlation) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let mut exposure = transaction.prepare_cached(exposure)?;
     let whole = "INSERT INTO users (user_id, variant, generation, exposed_at, correlation, changed_at, grant_id, units, state, \
                  due_at, first_sent_at, sent_until, fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
-    let UserRecord { variant, generation, grant } = record;
-    let (id, correlation) = (&*user.id, user.correlation.as_deref());
-    let Some((state, open)) = grant.and_then(open) else {
-        let exposure =
-            "INSERT INTO users (user_id, variant, generation, exposed_at, correlation) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let mut exposure = transaction.prepare_cached(exposure)?;
-        exposure.execute(params![id, variant.index(), generation, nanos(now), correlation])?;
-        return Ok(());
-    };
-    transaction.prepare_cached(whole)?.execute(params![
-        id,
-        variant.index(),
-        generation,
-        nanos(now),
-        correlation,
-        open.grant.as_bytes(),
-        open.units,
-        state.name(),
-        nanos(open.due_at),
-        first_sent(open.first_sent_at),
-        nanos(open.sent_until),
-        open.fence.epoch.0,
-        open.fence.claim,
-        open.fence.nonce.0.cast_signed(),
-        open.attempts,
-        open.doubt == Doubt::InDoubt,
-        open.is_seen,
-    ])?;
+    let mut whole = transaction.prepare_cached(whole)?;
+    for (user, UserRecord { variant, generation, grant }) in inserted {
+        let user = &mut users[place(user)];
+        let open = grant.and_then(open);
+        user.grant = open.map(|(_, open)| open.grant);
+        let (id, correlation) = (&*user.id, user.correlation.as_deref());
+        let Some((state, open)) = open else {
+            exposure.execute(params![id, variant.index(), generation, nanos(now), correlation])?;
+            continue;
+        };
+        whole.execute(params![
+            id,
+            variant.index(),
+            generation,
+            nanos(now),
+            correlation,
+            open.grant.as_bytes(),
+            open.units,
+            state.name(),
+            nanos(open.due_at),
+            first_sent(open.first_sent_at),
+            nanos(open.sent_until),
+            open.fence.epoch.0,
+            open.fence.claim,
+            open.fence.nonce.0.cast_signed(),
+            open.attempts,
+            open.doubt == Doubt::InDoubt,
+            open.is_seen,
+        ])?;
+    }
     Ok(())
 }
 
