@@ -11,16 +11,16 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hookproof_core::admission::{VisitAnswer, VisitToken};
 use hookproof_core::committer::{Commit, Ticket};
 use hookproof_core::delivery::{AttemptId, Send};
-use hookproof_core::hook::{Hook, Input, Output};
+use hookproof_core::hook::{Hook, Input, Outbox, Output};
 use hookproof_core::identity::{GrantId, UserHandle};
-use hookproof_core::store::{Command, Committed, Epoch, GrantState, Reply, Resolve, Settlement};
+use hookproof_core::store::{Admitted, Command, Committed, Epoch, GrantState, Reply, Resolve, Settlement};
 use hookproof_core::upstream::Answer;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
@@ -31,7 +31,7 @@ use crate::known::{Known, Record};
 use crate::operator::{Order, ResolveError, StoreState};
 use crate::store::{Done, Store, User, Work};
 use crate::telemetry::Telemetry;
-use crate::users::Users;
+use crate::users::{Numbered, Numbers, Users};
 
 /// Longer waits are waited in parts: a timer's range has an end.
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
@@ -50,7 +50,7 @@ pub(crate) struct Visit {
 
 /// What a driver works with.
 pub(crate) struct Parts {
-    pub(crate) hook: Hook,
+    pub(crate) hook: Hook<Outputs>,
     pub(crate) store: Arc<Store>,
     pub(crate) client: Client,
     pub(crate) known: Arc<Known>,
@@ -60,6 +60,23 @@ pub(crate) struct Parts {
     pub(crate) store_state: watch::Sender<StoreState>,
     /// Told, or dropped, to stop.
     pub(crate) stop: oneshot::Receiver<()>,
+}
+
+/// What the machines want done, a commit before all else: the store would have nothing to do while everybody is answered.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs(VecDeque<Output>);
+
+impl Outbox for Outputs {
+    fn put(&mut self, output: Output) {
+        match output {
+            Output::Store(_) => self.0.push_front(output),
+            Output::Answer(..) | Output::Send(_) | Output::Audit(_) => self.0.push_back(output),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// The end of an operation.
@@ -89,7 +106,7 @@ enum About {
 
 /// See the module.
 pub(crate) struct Driver {
-    hook: Hook,
+    hook: Hook<Outputs>,
     clock: BootClock,
     store: Arc<Store>,
     client: Arc<Client>,
@@ -97,7 +114,7 @@ pub(crate) struct Driver {
     telemetry: Arc<Telemetry>,
     users: Users,
     visits: mpsc::Receiver<Visit>,
-    waiting: HashMap<VisitToken, (UserHandle, oneshot::Sender<Answered>)>,
+    waiting: Numbered<VisitToken, (UserHandle, oneshot::Sender<Answered>)>,
     visit_count: u64,
     orders: mpsc::Receiver<Order>,
     /// Orders whose commit is under way.
@@ -124,7 +141,7 @@ impl Driver {
             telemetry,
             users: Users::new(),
             visits,
-            waiting: HashMap::new(),
+            waiting: Numbered::default(),
             visit_count: 0,
             orders,
             ordered_count: 0,
@@ -201,17 +218,24 @@ impl Driver {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Stored { ticket, mut done, sent } => {
-                self.learn(&done, &sent.about);
-                self.sweep_users();
-                self.name_users(&mut done, &sent.users);
-                self.feed(Input::Stored { ticket, reply: done.reply, draw: rand::random() });
-            }
+            Event::Stored { ticket, done, sent } => self.on_stored(ticket, done, &sent),
             Event::Ordered { order, done } => self.on_ordered(order, &done),
             Event::Answered { attempt, answer } => {
                 self.feed(Input::Answered { attempt, answer, draw: rand::random() });
             }
         }
+    }
+
+    fn on_stored(&mut self, ticket: Ticket, mut done: Done, sent: &Sent) {
+        self.on_epoch(done.epoch);
+        self.sweep_users();
+        self.name_users(&mut done, &sent.users);
+        let news = self.news(&done.reply, &sent.about);
+        self.hook.handle_input(self.clock.now(), Input::Stored { ticket, reply: done.reply, draw: rand::random() });
+        // Answers wait until this is remembered, for their users may come again at once; the next commit does not.
+        self.perform_commit();
+        self.learn(&done.users, &news);
+        self.perform();
     }
 
     /// An operator's word goes to the store by itself: no machine waits for what comes of it.
@@ -220,10 +244,9 @@ impl Driver {
         let resolve = Resolve { user: UserHandle(0), grant: *grant, resolution: *resolution };
         let work = Work { commands: vec![Command::Resolve(resolve)], users: vec![stored.user.clone()] };
         self.ordered_count += 1;
-        let (store, ended, epoch) = (Arc::clone(&self.store), self.ended.clone(), self.epoch);
+        let (done, ended) = (self.store.commit(work, self.epoch), self.ended.clone());
         tokio::spawn(async move {
-            let done = store.commit(work, epoch).await;
-            let _ = ended.send(Event::Ordered { order, done });
+            let _ = ended.send(Event::Ordered { order, done: done.await });
         });
     }
 
@@ -254,25 +277,38 @@ impl Driver {
 
     /// Begins what the machines want done.
     fn perform(&mut self) {
-        while let Some(output) = self.hook.poll_output() {
-            match output {
-                Output::Answer(visit, answer) => {
-                    if let Some((user, waiting)) = self.waiting.remove(&visit) {
-                        // Who asked may have gone.
-                        let _ = waiting.send((answer, self.users.get(user).grant));
-                    }
+        while let Some(output) = self.hook.outbox_mut().0.pop_front() {
+            self.begin(output);
+        }
+    }
+
+    /// Begins the next commit, if there is one to begin.
+    fn perform_commit(&mut self) {
+        if let Some(Output::Store(_)) = self.hook.outbox().0.front()
+            && let Some(commit) = self.hook.outbox_mut().0.pop_front()
+        {
+            self.begin(commit);
+        }
+    }
+
+    fn begin(&mut self, output: Output) {
+        match output {
+            Output::Answer(visit, answer) => {
+                if let Some((user, waiting)) = self.waiting.remove(&visit) {
+                    // Who asked may have gone.
+                    let _ = waiting.send((answer, self.users.get(user).grant));
                 }
-                Output::Store(commit) => self.commit(commit),
-                Output::Send(send) => self.send(send),
-                Output::Audit(event) => self.telemetry.on_audit(event, |user| self.users.get(user)),
             }
+            Output::Store(commit) => self.commit(commit),
+            Output::Send(send) => self.send(send),
+            Output::Audit(event) => self.telemetry.on_audit(event, |user| self.users.get(user)),
         }
     }
 
     fn commit(&mut self, commit: Commit) {
         let Commit { ticket, mut commands, into: _ } = commit;
         let mut sent = Sent { users: Vec::new(), about: Vec::with_capacity(commands.len()) };
-        let mut places = HashMap::new();
+        let mut places = Numbered::with_capacity_and_hasher(commands.len(), Numbers::default());
         let mut place_of = |users: &mut Vec<UserHandle>, user: &mut UserHandle| {
             let place = *places.entry(*user).or_insert_with(|| {
                 users.push(*user);
@@ -298,11 +334,11 @@ impl Driver {
             sent.about.push(about);
         }
         let users = sent.users.iter().map(|user| self.users.get(*user).clone()).collect();
-        let (store, ended, epoch) = (Arc::clone(&self.store), self.ended.clone(), self.epoch);
-        let (telemetry, count) = (Arc::clone(&self.telemetry), commands.len());
+        let (began_at, count) = (Instant::now(), commands.len());
+        let done = self.store.commit(Work { commands, users }, self.epoch);
+        let (telemetry, ended) = (Arc::clone(&self.telemetry), self.ended.clone());
         tokio::spawn(async move {
-            let began_at = Instant::now();
-            let done = store.commit(Work { commands, users }, epoch).await;
+            let done = done.await;
             telemetry.on_commit(began_at.elapsed(), count, &done.reply);
             // The driver may have stopped waiting.
             let _ = ended.send(Event::Stored { ticket, done, sent });
@@ -323,24 +359,26 @@ impl Driver {
         });
     }
 
-    /// Remembers what cannot change, or not without being heard of here.
-    fn learn(&mut self, done: &Done, about: &[About]) {
-        self.on_epoch(done.epoch);
-        let Reply::Committed { results, .. } = &done.reply else { return };
-        for (about, result) in about.iter().zip(results) {
+    /// What a commit tells, command by command: nothing if it may not have been done.
+    fn news(&self, reply: &Reply, about: &[About]) -> Vec<(About, Option<Admitted>)> {
+        let Reply::Committed { results, .. } = reply else { return Vec::new() };
+        for result in results {
             self.learn_state(result);
-            match (*about, result) {
-                (
-                    About::Record { place },
-                    Committed::Admitted { record, .. } | Committed::Found { record: Some(record), .. },
-                ) => {
-                    let User { id, grant, .. } = &done.users[place];
-                    let (variant, generation) = (record.variant, record.generation);
-                    let grant = grant.zip(record.grant);
-                    self.known.remember(Arc::clone(id), Record { variant, generation, grant });
+        }
+        about.iter().copied().zip(results.iter().map(record)).collect()
+    }
+
+    /// Remembers what cannot change, or not without being heard of here.
+    fn learn(&self, users: &[User], news: &[(About, Option<Admitted>)]) {
+        for (about, record) in news {
+            match (about, record) {
+                (About::Record { place }, Some(Admitted { variant, generation, grant: state, .. })) => {
+                    let User { id, grant, .. } = &users[*place];
+                    let record = Record { variant: *variant, generation: *generation, grant: grant.zip(*state) };
+                    self.known.remember(Arc::clone(id), record);
                 }
                 (About::Settlement { place, settlement }, _) => {
-                    let id = &done.users[place].id;
+                    let id = &users[*place].id;
                     match settlement {
                         Settlement::Delivered => self.known.on_state(id, GrantState::Delivered),
                         // Under a stale fence they change nothing: the store is asked at the next visit.
@@ -351,7 +389,7 @@ impl Driver {
                         | Settlement::Absent => {}
                     }
                 }
-                (About::Record { .. } | About::Nothing, _) => {}
+                (About::Record { .. }, None) | (About::Nothing, _) => {}
             }
         }
     }
@@ -403,6 +441,19 @@ impl Driver {
         if self.users.is_to_be_swept() {
             self.users.sweep(self.hook.users().chain(self.waiting.values().map(|(user, _)| *user)));
         }
+    }
+}
+
+/// The user's record, where there is one and the command was about it.
+const fn record(result: &Committed) -> Option<Admitted> {
+    match result {
+        Committed::Admitted { record, .. } => Some(*record),
+        Committed::Found { record, .. } => *record,
+        Committed::Opened { .. }
+        | Committed::Foreign
+        | Committed::Claimed { .. }
+        | Committed::Settled { .. }
+        | Committed::Resolved { .. } => None,
     }
 }
 

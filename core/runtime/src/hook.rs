@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::client::Client;
-use crate::driver::{Driver, Parts, Visit};
+use crate::driver::{Driver, Outputs, Parts, Visit};
 use crate::known::Known;
 use crate::operator::{Order, StoreState};
 use crate::store::{Store, User};
@@ -184,7 +184,7 @@ impl Running {
     pub fn start(config: Config, store: Store, client: Client) -> Result<Self, HookConfigError> {
         let Config { lineage, hook, known_max, waiting_max, shown } = config;
         let admission = Admission::new(lineage.clone(), hook.delivery.protections);
-        let hook = machines::Hook::new(lineage, hook)?;
+        let hook = machines::Hook::with_outbox(lineage, hook, Outputs::default())?;
         let (known, telemetry) = (Arc::new(Known::new(known_max)), Arc::new(Telemetry::new(shown)));
         let (visits, visiting) = mpsc::channel(waiting_max.max(1));
         let (orders, ordered) = mpsc::channel(ORDERS_MAX);

@@ -5,6 +5,7 @@
 //! swept, so each user who is added pays for it with a constant on average.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use hookproof_core::identity::UserHandle;
@@ -14,10 +15,35 @@ use crate::store::User;
 /// Below this it is not worth sweeping.
 pub(crate) const SWEEP_MIN: usize = 1_024;
 
+/// A map by numbers that this process gives out one after the other. The standard hasher is for keys that somebody may choose.
+pub(crate) type Numbered<K, V> = HashMap<K, V, Numbers>;
+pub(crate) type Numbers = BuildHasherDefault<NumberHasher>;
+
+/// See [`Numbered`].
+#[derive(Debug, Default)]
+pub(crate) struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Odd, so that numbers that follow each other differ in the low bits, which choose the place, and in the high ones.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Users {
-    by_handle: HashMap<UserHandle, User>,
+    by_handle: Numbered<UserHandle, User>,
     by_id: HashMap<Arc<str>, UserHandle>,
     next: u64,
     sweep_at: usize,
@@ -25,7 +51,7 @@ pub(crate) struct Users {
 
 impl Users {
     pub(crate) fn new() -> Self {
-        Self { by_handle: HashMap::new(), by_id: HashMap::new(), next: 0, sweep_at: SWEEP_MIN }
+        Self { by_handle: Numbered::default(), by_id: HashMap::new(), next: 0, sweep_at: SWEEP_MIN }
     }
 
     /// The handle of `user`. One who is known keeps the correlation of the visit that is under way.
@@ -72,7 +98,7 @@ impl Users {
 
     /// Forgets all but the `live` ones.
     pub(crate) fn sweep(&mut self, live: impl Iterator<Item = UserHandle>) {
-        let live: HashSet<_> = live.collect();
+        let live: HashSet<_, Numbers> = live.collect();
         self.by_handle.retain(|handle, _| live.contains(handle));
         self.by_id.retain(|_, handle| live.contains(handle));
         self.sweep_at = (2 * self.by_handle.len()).max(SWEEP_MIN);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hookproof_core::committer::CommitterConfig;
 use hookproof_core::delivery::config::DeliveryConfig;
-use hookproof_core::experiment::{Experiment, Exposed, GrantSpec, HashSpec, Phase, Spec, VariantSpec};
+use hookproof_core::experiment::{Experiment, Exposed, GrantSpec, HashSpec, Phase, Spec, VariantIndex, VariantSpec};
 use hookproof_core::hook::HookConfig;
 use hookproof_core::lineage::Lineage;
 use hookproof_core::upstream::{Capability, Upstream};
@@ -66,7 +66,7 @@ fn driver(path: &Path, url: &str, stop: oneshot::Receiver<()>) -> Driver {
     let client = Client::new(client, trust(Roots::None).expect("nobody is trusted")).expect("a client");
     let config = HookConfig { delivery, committer: CommitterConfig::default() };
     Driver::new(Parts {
-        hook: Hook::new(lineage(), config).expect("settings that fit"),
+        hook: Hook::with_outbox(lineage(), config, Outputs::default()).expect("settings that fit"),
         store: Arc::new(Store::Sqlite(Sqlite::open(path, []).expect("a store"))),
         client,
         known: Arc::new(Known::new(16)),
@@ -96,4 +96,15 @@ async fn a_process_that_only_delivers_does_not_keep_the_users_of_the_backlog() {
         most = most.max(driver.users.len());
     }
     assert!((SWEEP_MIN..=SWEEP_MIN + usize::from(IN_FLIGHT)).contains(&most), "{most} users in the table");
+}
+
+#[test]
+fn a_commit_goes_before_the_answers_that_the_last_one_brought() {
+    let mut outputs = Outputs::default();
+    let answer = |visit| Output::Answer(VisitToken(visit), VisitAnswer::NotEnrolled { variant: VariantIndex::new(0) });
+    outputs.put(answer(1));
+    outputs.put(answer(2));
+    let commit = Output::Store(Commit { ticket: Ticket(1), commands: Vec::new(), into: Vec::new() });
+    outputs.put(commit.clone());
+    assert!(outputs.0.into_iter().eq([commit, answer(1), answer(2)]));
 }
