@@ -8,6 +8,7 @@
 //! the store does not take), each command that waits for a commit, and [`Known`]. A backlog of grants is in the store
 //! and takes none.
 
+mod sent;
 #[cfg(test)]
 mod tests;
 
@@ -20,18 +21,19 @@ use hookproof_core::committer::{Commit, Ticket};
 use hookproof_core::delivery::{AttemptId, Send};
 use hookproof_core::hook::{Hook, Input, Outbox, Output};
 use hookproof_core::identity::{GrantId, UserHandle};
-use hookproof_core::store::{Admitted, Command, Committed, Epoch, GrantState, Reply, Resolve, Settlement};
+use hookproof_core::store::{Command, Committed, Epoch, Reply, Resolve};
 use hookproof_core::upstream::Answer;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 
+use self::sent::Sent;
 use crate::client::{Call, Client};
 use crate::clock::BootClock;
-use crate::known::{Known, Record};
+use crate::known::Known;
 use crate::operator::{Order, ResolveError, StoreState};
 use crate::store::{Done, Store, User, Work};
 use crate::telemetry::Telemetry;
-use crate::users::{Numbered, Numbers, Users};
+use crate::users::{Numbered, Users};
 
 /// Longer waits are waited in parts: a timer's range has an end.
 const WAIT_MAX: Duration = Duration::from_secs(3_600);
@@ -85,23 +87,6 @@ enum Event {
     Stored { ticket: Ticket, done: Done, sent: Sent },
     Ordered { order: Order, done: Done },
     Answered { attempt: AttemptId, answer: Answer },
-}
-
-/// What is remembered of a commit under way.
-#[derive(Debug)]
-struct Sent {
-    /// By place.
-    users: Vec<UserHandle>,
-    /// By command.
-    about: Vec<About>,
-}
-
-/// What a command is about, as far as [`Known`] has to learn from its result.
-#[derive(Clone, Copy, Debug)]
-enum About {
-    Record { place: usize },
-    Settlement { place: usize, settlement: Settlement },
-    Nothing,
 }
 
 /// See the module.
@@ -230,11 +215,12 @@ impl Driver {
         self.on_epoch(done.epoch);
         self.sweep_users();
         self.name_users(&mut done, &sent.users);
-        let news = self.news(&done.reply, &sent.about);
+        self.learn_state(&done.reply);
+        let news = sent.news(&done.reply);
         self.hook.handle_input(self.clock.now(), Input::Stored { ticket, reply: done.reply, draw: rand::random() });
         // Answers wait until this is remembered, for their users may come again at once; the next commit does not.
         self.perform_commit();
-        self.learn(&done.users, &news);
+        news.tell(&self.known, &done.users);
         self.perform();
     }
 
@@ -307,32 +293,7 @@ impl Driver {
 
     fn commit(&mut self, commit: Commit) {
         let Commit { ticket, mut commands, into: _ } = commit;
-        let mut sent = Sent { users: Vec::new(), about: Vec::with_capacity(commands.len()) };
-        let mut places = Numbered::with_capacity_and_hasher(commands.len(), Numbers::default());
-        let mut place_of = |users: &mut Vec<UserHandle>, user: &mut UserHandle| {
-            let place = *places.entry(*user).or_insert_with(|| {
-                users.push(*user);
-                users.len() - 1
-            });
-            *user = UserHandle(place as u64);
-            place
-        };
-        for command in &mut commands {
-            let about = match command {
-                Command::Admit(admit) => About::Record { place: place_of(&mut sent.users, &mut admit.user) },
-                Command::Find(user) => About::Record { place: place_of(&mut sent.users, user) },
-                Command::Settle(settle) => {
-                    let place = place_of(&mut sent.users, &mut settle.user);
-                    About::Settlement { place, settlement: settle.settlement }
-                }
-                Command::Resolve(resolve) => {
-                    place_of(&mut sent.users, &mut resolve.user);
-                    About::Nothing
-                }
-                Command::Open(_) | Command::Claim(_) => About::Nothing,
-            };
-            sent.about.push(about);
-        }
+        let sent = Sent::of(&mut commands);
         let users = sent.users.iter().map(|user| self.users.get(*user).clone()).collect();
         let (began_at, count) = (Instant::now(), commands.len());
         let done = self.store.commit(Work { commands, users }, self.epoch);
@@ -359,41 +320,6 @@ impl Driver {
         });
     }
 
-    /// What a commit tells, command by command: nothing if it may not have been done.
-    fn news(&self, reply: &Reply, about: &[About]) -> Vec<(About, Option<Admitted>)> {
-        let Reply::Committed { results, .. } = reply else { return Vec::new() };
-        for result in results {
-            self.learn_state(result);
-        }
-        about.iter().copied().zip(results.iter().map(record)).collect()
-    }
-
-    /// Remembers what cannot change, or not without being heard of here.
-    fn learn(&self, users: &[User], news: &[(About, Option<Admitted>)]) {
-        for (about, record) in news {
-            match (about, record) {
-                (About::Record { place }, Some(Admitted { variant, generation, grant: state, .. })) => {
-                    let User { id, grant, .. } = &users[*place];
-                    let record = Record { variant: *variant, generation: *generation, grant: grant.zip(*state) };
-                    self.known.remember(Arc::clone(id), record);
-                }
-                (About::Settlement { place, settlement }, _) => {
-                    let id = &users[*place].id;
-                    match settlement {
-                        Settlement::Delivered => self.known.on_state(id, GrantState::Delivered),
-                        // Under a stale fence they change nothing: the store is asked at the next visit.
-                        Settlement::Rejected | Settlement::Parked { .. } => self.known.forget(id),
-                        Settlement::Again { .. }
-                        | Settlement::Unsent { .. }
-                        | Settlement::Released { .. }
-                        | Settlement::Absent => {}
-                    }
-                }
-                (About::Record { .. }, None) | (About::Nothing, _) => {}
-            }
-        }
-    }
-
     /// In another epoch, what was remembered of the store may be lost.
     fn on_epoch(&mut self, epoch: Epoch) {
         if epoch != self.epoch {
@@ -403,17 +329,20 @@ impl Driver {
     }
 
     /// Whether the store is ours.
-    fn learn_state(&self, result: &Committed) {
-        let state = match result {
-            Committed::Opened { .. } => StoreState::Open,
-            Committed::Foreign => StoreState::Foreign,
-            Committed::Admitted { .. }
-            | Committed::Found { .. }
-            | Committed::Claimed { .. }
-            | Committed::Settled { .. }
-            | Committed::Resolved { .. } => return,
-        };
-        self.store_state.send_replace(state);
+    fn learn_state(&self, reply: &Reply) {
+        let Reply::Committed { results, .. } = reply else { return };
+        for result in results {
+            let state = match result {
+                Committed::Opened { .. } => StoreState::Open,
+                Committed::Foreign => StoreState::Foreign,
+                Committed::Admitted { .. }
+                | Committed::Found { .. }
+                | Committed::Claimed { .. }
+                | Committed::Settled { .. }
+                | Committed::Resolved { .. } => continue,
+            };
+            self.store_state.send_replace(state);
+        }
     }
 
     /// Gives the users of a reply the handles by which the machines know them. The store's word on them counts: the correlation of the
@@ -441,19 +370,6 @@ impl Driver {
         if self.users.is_to_be_swept() {
             self.users.sweep(self.hook.users().chain(self.waiting.values().map(|(user, _)| *user)));
         }
-    }
-}
-
-/// The user's record, where there is one and the command was about it.
-const fn record(result: &Committed) -> Option<Admitted> {
-    match result {
-        Committed::Admitted { record, .. } => Some(*record),
-        Committed::Found { record, .. } => *record,
-        Committed::Opened { .. }
-        | Committed::Foreign
-        | Committed::Claimed { .. }
-        | Committed::Settled { .. }
-        | Committed::Resolved { .. } => None,
     }
 }
 

@@ -4,11 +4,11 @@
 //! their ids. What is not named any more is found by looking at everything that is: when the table has doubled, it is
 //! swept, so each user who is added pays for it with a constant on average.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use hookproof_core::identity::UserHandle;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::store::User;
 
@@ -16,29 +16,7 @@ use crate::store::User;
 pub(crate) const SWEEP_MIN: usize = 1_024;
 
 /// A map by numbers that this process gives out one after the other. The standard hasher is for keys that somebody may choose.
-pub(crate) type Numbered<K, V> = HashMap<K, V, Numbers>;
-pub(crate) type Numbers = BuildHasherDefault<NumberHasher>;
-
-/// See [`Numbered`].
-#[derive(Debug, Default)]
-pub(crate) struct NumberHasher(u64);
-
-impl Hasher for NumberHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // Odd, so that numbers that follow each other differ in the low bits, which choose the place, and in the high ones.
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
+pub(crate) type Numbered<K, V> = FxHashMap<K, V>;
 
 /// The table.
 #[derive(Debug)]
@@ -98,7 +76,7 @@ impl Users {
 
     /// Forgets all but the `live` ones.
     pub(crate) fn sweep(&mut self, live: impl Iterator<Item = UserHandle>) {
-        let live: HashSet<_, Numbers> = live.collect();
+        let live: FxHashSet<_> = live.collect();
         self.by_handle.retain(|handle, _| live.contains(handle));
         self.by_id.retain(|_, handle| live.contains(handle));
         self.sweep_at = (2 * self.by_handle.len()).max(SWEEP_MIN);
