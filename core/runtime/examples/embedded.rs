@@ -110,7 +110,7 @@ async fn start(arguments: Arguments<'_>) -> Result<Running, Box<dyn Error>> {
     let names = variants(&lineage);
     let names = names.iter().map(String::as_str);
     let store = if store.contains('=') || store.starts_with("postgres") {
-        Store::Postgres(Postgres::open(&Settings::new(store), names).await?)
+        Store::Postgres(Arc::new(Postgres::open(&Settings::new(store), names).await?))
     } else {
         Store::Sqlite(Sqlite::open(Path::new(store), names)?)
     };

@@ -71,7 +71,10 @@ pub(crate) struct Outputs(VecDeque<Output>);
 impl Outbox for Outputs {
     fn put(&mut self, output: Output) {
         match output {
-            Output::Store(_) => self.0.push_front(output),
+            Output::Store(_) => {
+                assert!(!matches!(self.0.front(), Some(Output::Store(_))), "there is one commit under way at a time");
+                self.0.push_front(output);
+            }
             Output::Answer(..) | Output::Send(_) | Output::Audit(_) => self.0.push_back(output),
         }
     }

@@ -117,23 +117,20 @@ pub enum Store {
     /// A file, for one process.
     Sqlite(sqlite::Sqlite),
     /// A PostgreSQL database, for a fleet.
-    Postgres(postgres::Postgres),
+    Postgres(Arc<postgres::Postgres>),
 }
 
 impl Store {
     /// Does `work`, or nothing. `epoch` is the last one that was heard of. The thread of an SQLite store begins at once, whenever the caller's
     /// turn ends.
-    pub(crate) fn commit(self: &Arc<Self>, work: Work, epoch: Epoch) -> Pin<Box<dyn Future<Output = Done> + Send>> {
-        if let Self::Sqlite(store) = &**self {
-            return Box::pin(store.commit(work, epoch));
-        }
-        let store = Arc::clone(self);
-        Box::pin(async move {
-            match &*store {
-                Self::Sqlite(store) => store.commit(work, epoch).await,
-                Self::Postgres(store) => store.commit(work, epoch).await,
+    pub(crate) fn commit(&self, work: Work, epoch: Epoch) -> Pin<Box<dyn Future<Output = Done> + Send>> {
+        match self {
+            Self::Sqlite(store) => Box::pin(store.commit(work, epoch)),
+            Self::Postgres(store) => {
+                let store = Arc::clone(store);
+                Box::pin(async move { store.commit(work, epoch).await })
             }
-        })
+        }
     }
 
     /// The user's record, if there is one. Reads hold up no commit.

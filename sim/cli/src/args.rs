@@ -38,7 +38,7 @@ const EXIT_CODES: &str = "Exit codes:
   3  inconclusive: something could not be judged, or nothing was selected
   4  the same seed gave another run
   5  hookproof itself failed
-  130  a sweep was interrupted";
+  130  interrupted (143: told to end)";
 
 /// Proves that an experiment hook grants once, assigns once, and spares its upstream.
 #[derive(Debug, Parser)]

@@ -19,7 +19,7 @@ use hookproof_reports::Length;
 
 use crate::args::{BenchArgs, BenchFormat};
 use crate::exit::{Exit, Failure};
-use crate::interrupt;
+use crate::interrupt::Removal;
 use crate::out::OutFolder;
 use crate::record::tool;
 use crate::terminal::{self, Terminal};
@@ -36,11 +36,12 @@ const FOLDER: &str = "hookproof-bench-";
 /// The store's folder or `--out` takes no files; a failure of the harness.
 pub(crate) fn bench(args: &BenchArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let folder = args.out.as_deref().map(OutFolder::prepare).transpose()?;
-    let stores = tempfile::Builder::new().prefix(FOLDER).tempdir_in(&args.store).map_err(|error| {
+    let removal = Removal::listen().map_err(|error| Failure::harness(format!("signals can't be taken: {error}")))?;
+    let make = || tempfile::Builder::new().prefix(FOLDER).tempdir_in(&args.store);
+    let stores = removal.of(make).map_err(|error| {
         let remedy = "name a folder in which files may be made, on the disk that is meant";
         Failure::bad_input(format!("--store {}: {error}; {remedy}", args.store.display()))
     })?;
-    interrupt::removes(stores.path()).map_err(|error| Failure::harness(format!("signals: {error}")))?;
     let plan = plan(args);
     let mut hooks = Vec::new();
     for kind in kinds(&args.hooks) {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hookproof_core::experiment::VariantSpec;
 use hookproof_core::lineage::Lineage;
@@ -49,7 +50,9 @@ impl Location {
             }
             Self::Postgres(settings) => {
                 let opened = Postgres::open(settings, names).await;
-                opened.map(Store::Postgres).map_err(|error| Failure::bad_input(error.to_string()))
+                opened
+                    .map(|store| Store::Postgres(Arc::new(store)))
+                    .map_err(|error| Failure::bad_input(error.to_string()))
             }
         }
     }

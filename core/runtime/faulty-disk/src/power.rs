@@ -12,18 +12,22 @@ const VARIABLE: &str = "HOOKPROOF_POWER";
 
 /// Where synced files are kept.
 static KEPT: LazyLock<Option<PathBuf>> = LazyLock::new(|| env::var_os(VARIABLE).map(PathBuf::from));
-/// The names of open files, by the address at which SQLite has them; one that is closed keeps its name until there is another at its address.
+/// The names of open files, by the address at which SQLite has them; a closed one's is there until another file is at its address.
 static NAMES: Mutex<BTreeMap<usize, PathBuf>> = Mutex::new(BTreeMap::new());
 
 pub(crate) fn is_asked_for() -> bool {
     KEPT.is_some()
 }
 
-/// The file at `address` is the one with this name.
-pub(crate) fn opened(address: usize, name: &CStr) {
-    if is_asked_for() {
-        names().insert(address, PathBuf::from(OsStr::from_bytes(name.to_bytes())));
+/// The file at `address` is the one with this name; a temporary file has none.
+pub(crate) fn opened(address: usize, name: Option<&CStr>) {
+    if !is_asked_for() {
+        return;
     }
+    match name {
+        Some(name) => names().insert(address, PathBuf::from(OsStr::from_bytes(name.to_bytes()))),
+        None => names().remove(&address),
+    };
 }
 
 /// The file at `address` is on the disk as it is now.
@@ -33,7 +37,8 @@ pub(crate) fn synced(address: usize) {
     }
 }
 
-/// As a whole: the process may be killed meanwhile, and then it is as it was kept before.
+/// As a whole: the process may be killed meanwhile, and then it is as it was kept before. Copying opens and closes the file, which drops SQLite's locks on it:
+/// no other process has it open.
 fn keep(path: &Path, folder: &Path) {
     let name = path.file_name().expect("SQLite has opened it");
     let (kept, new) = (folder.join(name), folder.join("new"));

@@ -58,8 +58,8 @@ unsafe extern "C" fn open(
         let original = (*vfs.cast::<Vfs>()).original;
         let Some(open) = (*original).xOpen else { return ffi::SQLITE_CANTOPEN };
         let result = open(original, name, file, flags, flags_out);
-        if result == ffi::SQLITE_OK && !name.is_null() {
-            power::opened(file.addr(), CStr::from_ptr(name));
+        if result == ffi::SQLITE_OK {
+            power::opened(file.addr(), (!name.is_null()).then(|| CStr::from_ptr(name)));
         }
         if let Some(methods) = (*file).pMethods.as_ref() {
             (*file).pMethods = &raw const replaced(methods).ours;

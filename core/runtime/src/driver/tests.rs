@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 
 use hookproof_core::committer::CommitterConfig;
 use hookproof_core::delivery::config::DeliveryConfig;
@@ -96,6 +99,35 @@ async fn a_process_that_only_delivers_does_not_keep_the_users_of_the_backlog() {
         most = most.max(driver.users.len());
     }
     assert!((SWEEP_MIN..=SWEEP_MIN + usize::from(IN_FLIGHT)).contains(&most), "{most} users in the table");
+}
+
+/// Looks whether the user is known at the moment at which the answer is there.
+struct Look {
+    known: Arc<Known>,
+    was_known: AtomicBool,
+}
+
+impl Wake for Look {
+    fn wake(self: Arc<Self>) {
+        self.was_known.store(self.known.get("ann").is_some(), Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn who_is_answered_is_known_by_then() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_stop, stopped) = oneshot::channel();
+    let mut driver = driver(&folder.path().join("hook.db"), "http://127.0.0.1:1", stopped);
+    let look = Arc::new(Look { known: Arc::clone(&driver.known), was_known: AtomicBool::new(false) });
+    let waker = Waker::from(Arc::clone(&look));
+    let (answer, mut answered) = oneshot::channel();
+
+    driver.feed(Input::Started { draw: 1 });
+    driver.on_visit(Visit { user: User { id: "ann".into(), ..User::default() }, answer });
+    while Pin::new(&mut answered).poll(&mut Context::from_waker(&waker)).is_pending() {
+        driver.turn().await;
+    }
+    assert!(look.was_known.load(Ordering::Relaxed), "a visit right after the answer would have gone to the store");
 }
 
 #[test]

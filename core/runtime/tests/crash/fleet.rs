@@ -18,7 +18,7 @@ use crate::postgres::{database, shared};
 const INSTANCES: u64 = 4;
 /// Instances that are killed, unless somebody wants more.
 const KILLS_MIN: u64 = 16;
-/// Of what befalls whom and when. What comes of it is the machine's chance.
+/// Of what befalls whom and when, and of who visits. What comes of it is the machine's chance.
 const SEED: u64 = 1;
 /// How long an instance lives before its fate: some die before they have opened the store, some hold several claims.
 const LIFE_MS: Range<u64> = 5..500;
@@ -56,37 +56,44 @@ struct Heard {
 impl Fleet<'_> {
     /// One instance after the other, until it is over.
     fn lives(&self, number: u64) -> Vec<Heard> {
-        let mut chance = ChaCha8Rng::seed_from_u64(SEED);
-        chance.set_stream(number);
         let mut heard = Vec::new();
-        let mut life = 0;
-        while !self.is_over.load(Ordering::Relaxed) {
+        for life in 0.. {
+            if self.is_over.load(Ordering::Relaxed) {
+                break;
+            }
             let log = self.world.path(&format!("fleet-{number}-{life}"));
-            self.life(&mut chance, &log, &mut heard);
-            life += 1;
+            self.life(chances(number, life), &log, &mut heard);
         }
         heard
     }
 
-    fn life(&self, chance: &mut ChaCha8Rng, log: &Path, heard: &mut Vec<Heard>) {
+    fn life(&self, [mut chance, mut visits]: [ChaCha8Rng; 2], log: &Path, heard: &mut Vec<Heard>) {
         let mut child = Child::start(&self.world.program, &Harm::NONE, log);
         let fate = [Fate::Killed, Fate::Killed, Fate::Stopped, Fate::Ended][chance.random_range(0..4)];
         let (keeper, after) = (child.keeper(), Duration::from_millis(chance.random_range(LIFE_MS)));
-        let is_to_end = AtomicBool::new(false);
+        let (is_up, is_to_end) = (AtomicBool::new(false), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| {
+                // One that stops while it opens the store may find its connection closed, and ends.
+                while fate == Fate::Stopped && !is_up.load(Ordering::Relaxed) {
+                    thread::sleep(PAUSE);
+                }
                 thread::sleep(after);
                 self.befall(keeper, fate);
                 is_to_end.store(true, Ordering::Relaxed);
             });
             while !is_to_end.load(Ordering::Relaxed) {
-                let Some(told) = self.visit(chance, &mut child) else { break };
+                let told = self.visit(&mut visits, &mut child);
+                is_up.store(true, Ordering::Relaxed);
+                let Some(told) = told else { break };
                 heard.push(told);
                 thread::sleep(PAUSE);
             }
         });
         let expected = if fate == Fate::Killed { End::Killed } else { End::Ended };
         assert_eq!(child.end(), expected, "{}", std::fs::read_to_string(log).unwrap_or_default());
+        // Memory is where it is.
+        std::fs::remove_file(log).unwrap();
     }
 
     fn befall(&self, keeper: Keeper, fate: Fate) {
@@ -118,6 +125,15 @@ impl Fleet<'_> {
         let is_granted = self.world.service.ledger().effects.contains_key(&user);
         Some(Heard { user, told, is_granted })
     }
+}
+
+/// The chance of an instance's fate in one of its lives, and that of who visits.
+fn chances(number: u64, life: u64) -> [ChaCha8Rng; 2] {
+    [0, 1].map(|of| {
+        let mut chance = ChaCha8Rng::seed_from_u64(SEED);
+        chance.set_stream((number << 32 | life) << 1 | of);
+        chance
+    })
 }
 
 /// The world after at least so many instances of a fleet were killed. Everybody's grant is settled by one that nobody harms.

@@ -26,6 +26,7 @@ fn worlds(ambiguities: &[Ambiguity], settings: &[&str], kills_min: u64) -> Vec<W
         world.settle();
         let damage = damage(&world);
         world.findings.extend(damage);
+        world.label(&format!("{ambiguity:?}, come {come}"));
         world
     })
 }

@@ -11,10 +11,12 @@ use crate::kills::acquit;
 
 /// So many new users of each child are treated.
 const TREATED: usize = 3;
-/// The log beside the store's file.
-const LOG: &str = "hook.db-wal";
-/// Which files lose what was not synced; the other one had reached the disk though nobody had asked for it.
-const LOSSES: [&[&str]; 3] = [&[STORE, LOG], &[STORE], &[LOG]];
+/// The log beside the store's file, and the one that is there while the file is made.
+const LOGS: [&str; 2] = ["hook.db-wal", "hook.db-journal"];
+/// Which files lose what was not synced; the others had reached the disk though nobody had asked for it.
+const LOSSES: [&[&str]; 3] = [&[STORE, LOGS[0], LOGS[1]], &[STORE], &LOGS];
+/// A child comes to a place for the so-many-th time, if it does.
+const COMES: [u64; 3] = [1, 2, 3];
 
 /// A world, and where its children keep what they sync.
 fn world() -> (World, PathBuf) {
@@ -24,18 +26,17 @@ fn world() -> (World, PathBuf) {
     (world, kept)
 }
 
-/// The power fails at each of `places`, and `losing` lose what was not synced; `skipped` is what children leave out. With the world, how many files were
-/// others afterwards.
-fn outages(ambiguity: Ambiguity, places: &[&str], losing: &[&str], skipped: &str) -> (World, usize) {
+/// The power fails as each of `harms` says, and what was not synced is lost. With the world, how many files were others afterwards.
+fn outages(ambiguity: Ambiguity, harms: impl IntoIterator<Item = Harm>) -> (World, usize) {
     let (mut world, kept) = world();
     let mut lost_count = 0;
-    for place in places {
-        let harm = Harm::kill_at(place, 1).and_power(&kept).and_skip(skipped);
+    for harm in harms {
+        let harm = harm.and_power(&kept);
         match world.cycle(&harm, TREATED, Some(ambiguity)) {
-            (End::Killed, _) => lost_count += world.lose_power(losing, &kept),
+            (End::Killed, _) => lost_count += world.lose_power(LOSSES[0], &kept),
             // It was settled with what others had left, and did not come there.
             (End::Ended, _) => {}
-            (End::Failed, log) => panic!("{place}: {log}"),
+            (End::Failed, log) => panic!("{harm:?}: {log}"),
         }
     }
     world.settle();
@@ -46,10 +47,17 @@ fn outages(ambiguity: Ambiguity, places: &[&str], losing: &[&str], skipped: &str
 
 #[test]
 fn no_outage_loses_what_anybody_was_told_or_doubles_a_grant() {
-    let jobs: Vec<_> = Ambiguity::ALL.iter().flat_map(|ambiguity| LOSSES.map(|losing| (*ambiguity, losing))).collect();
-    let worlds = side_by_side(jobs.len(), jobs, |(ambiguity, losing)| outages(ambiguity, &PLACES, losing, "").0);
+    let jobs: Vec<_> = Ambiguity::ALL.into_iter().flat_map(|ambiguity| COMES.map(|come| (ambiguity, come))).collect();
+    let worlds = side_by_side(jobs.len(), jobs, |(ambiguity, come)| {
+        let (mut world, lost_count) = outages(ambiguity, PLACES.map(|place| Harm::kill_at(place, come)));
+        world.label(&format!("{ambiguity:?}, come {come}"));
+        (world, lost_count)
+    });
+    let (worlds, lost_counts): (Vec<_>, Vec<_>) = worlds.into_iter().unzip();
     let outage_count = acquit("SQLite without power", &worlds);
-    assert!(outage_count >= 180, "only {outage_count} outages");
+    // Hardly any: only a commit on its way beside the place has something that is written and not yet synced.
+    println!("{} files lost what was not synced", lost_counts.into_iter().sum::<usize>());
+    assert!(outage_count >= 100, "only {outage_count} outages");
 }
 
 #[test]
@@ -78,8 +86,9 @@ fn no_outage_between_a_write_and_its_sync_loses_or_doubles_a_grant() {
 
 #[test]
 fn a_hook_that_does_not_wait_for_its_disk_is_caught() {
-    // Once receipts were shown.
-    let (world, lost_count) = outages(Ambiguity::Unavailable, &["call.end", "settle.durable"], LOSSES[0], "sync");
+    // Once records were shown.
+    let harms = ["call.end", "settle.durable"].map(|place| Harm::kill_at(place, 1).and_skip("sync"));
+    let (world, lost_count) = outages(Ambiguity::Unavailable, harms);
     assert!(lost_count > 0, "all was on the disk");
     assert!(world.findings.iter().any(|found| found.starts_with("AUDIT-1")), "{:?}", world.findings);
 }

@@ -86,6 +86,7 @@ fn worlds(places: &[&str], ambiguities: &[Ambiguity], settings: &[&str]) -> Opti
             stop(&mut world, place);
         }
         world.settle();
+        world.label(&format!("{ambiguity:?}, {places:?}"));
         world
     }))
 }

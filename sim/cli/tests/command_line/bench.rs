@@ -98,9 +98,9 @@ fn a_generator_that_lags_makes_it_inconclusive() {
 
 #[test]
 fn who_is_interrupted_leaves_no_store_behind() {
-    for (signal, exit) in [("INT", 130), ("TERM", 143)] {
+    for (signal, exit) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
         let folder = Folder::new();
-        let mut bench = folder.command(&["bench", "--for", "10m", "--quiet"]).spawn().expect("the binary starts");
+        let mut bench = folder.command(&["bench", "--for", "20s", "--quiet"]).spawn().expect("the binary starts");
         let has_store = || names(&folder).iter().any(|name| folder.path(name).join("hardened").exists());
         while !has_store() && bench.try_wait().expect("it is ours").is_none() {
             thread::sleep(Duration::from_millis(2));

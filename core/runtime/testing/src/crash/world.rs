@@ -72,7 +72,7 @@ impl World {
     /// # Panics
     /// If there is no room for temporary files.
     pub fn new(service: Service, program: impl FnOnce(&Path, &str) -> Program) -> Self {
-        // Where syncing costs nothing, if there is such a place: no plug is pulled here.
+        // Where syncing costs nothing, if there is such a place: a test that pulls the plug takes away what was not synced.
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("there is room");
         let program = program(folder.path(), &service.url);
         Self {
@@ -117,9 +117,11 @@ impl World {
         let _ = self.visit_until_settled(&mut child, treated);
         let log = self.path(&format!("log-{}", self.child_count));
         let end = child.end();
-        let log = std::fs::read_to_string(log).unwrap_or_default();
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        // Thousands of children would fill a small machine's memory with theirs.
+        let _ = std::fs::remove_file(log);
         self.kill_count += u64::from(end == End::Killed);
-        (end, log)
+        (end, said)
     }
 
     /// At each place a child is killed when it comes there for the `come`-th time, if it does. Where it comes once, one is for certain.
@@ -257,6 +259,11 @@ impl World {
             lost.expect("the file is ours");
         }
         lost_count
+    }
+
+    /// Says of each finding under what it was made.
+    pub fn label(&mut self, label: &str) {
+        self.findings.iter_mut().for_each(|finding| *finding = format!("{finding} ({label})"));
     }
 
     /// An unharmed child settles everything, and the books are looked at.
