@@ -114,15 +114,10 @@ impl Loaded {
         place
     }
 
-    /// What the store knows besides its users, `claimed` of whose grants are claimed; after all rows. It was read after `written` was
-    /// written.
-    pub(super) fn set_head(&mut self, head: Head, claimed: u64, written: &Changes) {
-        let written: BTreeMap<UserHandle, &UserRecord> = written.rows().map(|(user, record)| (*user, record)).collect();
-        let is_claimed = |(user, loaded): &(UserHandle, &Option<UserRecord>)| {
-            let record = written.get(user).copied().or(loaded.as_ref());
-            matches!(record, Some(UserRecord { grant: Some(GrantRecord::Claimed(_)), .. }))
-        };
-        let here = (0_u64..).map(UserHandle).zip(&self.records).filter(is_claimed).count() as u64;
+    /// What the store knows besides its users, `claimed` of whose grants are claimed; after all rows.
+    pub(super) fn set_head(&mut self, head: Head, claimed: u64) {
+        let is_claimed = |record: &&UserRecord| matches!(record.grant, Some(GrantRecord::Claimed(_)));
+        let here = self.records.iter().flatten().filter(is_claimed).count() as u64;
         self.head = Head { claimed_elsewhere: claimed.saturating_sub(here), ..head };
     }
 

@@ -67,7 +67,7 @@ pub(super) async fn load(
         client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"),
         client.query(&statements.hold_epoch, &[]),
         named,
-        read_head(client, statements, clock),
+        async { client.query_one(&statements.head, &[&floor, &fixed]).await },
         async { client.query(&statements.next, &[&floor, &fixed, &ids, &is_claiming]).await },
         due(&statements.due_pending, pending_claims),
         due(&statements.due_claimed, claims),
@@ -76,7 +76,7 @@ pub(super) async fn load(
     for row in named.iter().chain(&next).chain(&pending).chain(&lapsed) {
         put(&mut loaded, Columns(row), None)?;
     }
-    let now = Columns(&head.0).time(HEAD_NOW)?;
+    let now = Columns(&head).time(HEAD_NOW)?;
     if is_claiming && (pending.len() as u64) <= u64::from(pending_claims) {
         // All that is due and not locked is loaded. What somebody else has locked may stay due: they may be about to end.
         let ids: Vec<&str> = loaded.users.iter().map(|user| &*user.id).collect();
@@ -85,7 +85,7 @@ pub(super) async fn load(
             put(&mut loaded, Columns(row), Some(now + LOOK_AGAIN))?;
         }
     }
-    set_head(&mut loaded, &head, &Changes::default())?;
+    set_head(client, statements, &mut loaded, &head).await?;
     Ok((loaded, now))
 }
 
@@ -110,51 +110,43 @@ pub(super) async fn save_draft(
     now: WallTime,
     draft: &Changes,
 ) -> Result<(), Failure> {
+    let (floor, fixed) = (nanos(clock.floor), clock.fixed.map(nanos));
     let locked = async {
         let locked = try_join!(
             biased;
             client.query(&statements.lock_fleet, &[]),
-            read_head(client, statements, clock),
+            async { client.query_one(&statements.head, &[&floor, &fixed]).await },
         );
         Ok(locked?.1)
     };
     let ((), head) = try_join!(biased; save_rows(client, statements, loaded, now, draft), locked)?;
-    set_head(loaded, &head, draft)?;
+    set_head(client, statements, loaded, &head).await?;
     // Claims are counted by whole minutes: those of a minute that has ended elsewhere would be counted as the next one's.
     if loaded.head.fleet.minute_start > now { Err(Failure::Overtaken) } else { Ok(()) }
 }
 
-/// The `store` row and what is like it.
-type HeadRows = (Row, Vec<Row>);
+/// Whether anything is outlived, and the time, in a row of [`Statements::head`].
+const HEAD_OUTLIVED: usize = 11;
+const HEAD_NOW: usize = 12;
 
-/// The column of the time in a row of [`Statements::head`].
-const HEAD_NOW: usize = 11;
-
-async fn read_head(client: &Client, statements: &Statements, clock: Clock) -> Result<HeadRows, tokio_postgres::Error> {
-    let (floor, fixed) = (nanos(clock.floor), clock.fixed.map(nanos));
-    try_join!(
-        biased;
-        async { client.query_one(&statements.head, &[&floor, &fixed]).await },
-        client.query(&statements.outlived, &[]),
-    )
-}
-
-/// Puts a head into `loaded` that was read after `written` was written.
-fn set_head(loaded: &mut Loaded, (head, outlived): &HeadRows, written: &Changes) -> Result<(), Failure> {
+/// Puts a head into `loaded`.
+async fn set_head(client: &Client, statements: &Statements, loaded: &mut Loaded, head: &Row) -> Result<(), Failure> {
+    let head = Columns(head);
+    let outlived = if head.get(HEAD_OUTLIVED)? { client.query(&statements.outlived, &[]).await? } else { Vec::new() };
     let mut claims = Outlived::new();
-    for row in outlived {
+    for row in &outlived {
         let row = Columns(row);
         let user = loaded.place_or_new(row.get(0)?);
         claims.insert(handle(user), (fence(row, 1)?, row.time(4)?));
     }
-    let (head, claimed) = head_of(Columns(head), claims)?;
-    loaded.set_head(head, claimed, written);
+    let (head, claimed) = head_of(head, claims)?;
+    loaded.set_head(head, claimed);
     Ok(())
 }
 
 /// With the number of claimed grants.
 fn head_of(row: Columns<'_>, outlived: Outlived) -> Result<(Head, u64), Failure> {
-    let versions: Vec<&[u8]> = row.get(9)?;
+    let versions: Vec<&[u8]> = row.get(10)?;
     let versions = versions.into_iter().map(|version| bytes(version).map(VersionId));
     let head = Head {
         lineage: row.get::<Option<&[u8]>>(0)?.map(bytes).transpose()?.map(LineageId),
@@ -172,7 +164,7 @@ fn head_of(row: Columns<'_>, outlived: Outlived) -> Result<(Head, u64), Failure>
         outlived,
         ..Head::default()
     };
-    Ok((head, row.number(10)?))
+    Ok((head, row.number(9)?))
 }
 
 /// Writes users whose row has changed.
@@ -381,6 +373,7 @@ async fn update_head(
     };
     let Fleet { limit, max_in_flight, effects_per_minute, paused_until, minute_start, claimed_in_minute } = head.fleet;
     let [limit, claimed_in_minute] = [limit, claimed_in_minute].map(i64::from);
+    let claimed = i64::try_from(head.claimed_elsewhere).unwrap_or(i64::MAX);
     let (max_in_flight, effects_per_minute) = (i64::from(max_in_flight), i64::from(effects_per_minute));
     let [paused_until, minute_start] = [paused_until, minute_start].map(nanos);
     let lineage = head.lineage.as_ref().map(|lineage| &lineage.0[..]);
@@ -389,7 +382,7 @@ async fn update_head(
         if versions.is_empty() { Ok(0) } else { client.execute(&statements.insert_versions, &[&versions]).await }
     };
     let fleet = async {
-        let row: [&(dyn ToSql + Sync); 8] = [
+        let row: [&(dyn ToSql + Sync); 9] = [
             &at,
             &lineage,
             &limit,
@@ -398,6 +391,7 @@ async fn update_head(
             &paused_until,
             &minute_start,
             &claimed_in_minute,
+            &claimed,
         ];
         client.execute(&statements.update_head, &row).await
     };

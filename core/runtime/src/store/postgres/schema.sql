@@ -14,10 +14,11 @@ CREATE TABLE store (
     paused_until bigint NOT NULL,
     minute_start bigint NOT NULL,
     claimed_in_minute bigint NOT NULL,
+    claimed bigint NOT NULL,               -- grants that are claimed
     system_identifier bigint,              -- of the server that the epoch is of; NULL: not known
     timeline bigint                        -- of its log; another one: a replica was promoted, or a backup restored
 ) WITH (fillfactor = 10);
-INSERT INTO store VALUES (1, 1, NULL, 0, 0, 0, 0, 65535, 4294967295, 0, 0, 0, NULL, NULL);
+INSERT INTO store VALUES (1, 1, NULL, 0, 0, 0, 0, 65535, 4294967295, 0, 0, 0, 0, NULL, NULL);
 
 -- Every version of the experiment that was ever opened.
 CREATE TABLE versions (

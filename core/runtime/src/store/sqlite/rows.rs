@@ -33,7 +33,7 @@ pub(super) fn load(transaction: &Transaction<'_>, work: &Work, now: WallTime) ->
     load_due(&mut loaded, transaction, GrantState::Pending, pending_claims_max(&work.commands).min(room), now)?;
     load_due(&mut loaded, transaction, GrantState::Claimed, claims, now)?;
     let outlived = load_outlived(&mut loaded, transaction)?;
-    loaded.set_head(Head { outlived, ..head }, claimed, &Changes::default());
+    loaded.set_head(Head { outlived, ..head }, claimed);
     Ok(loaded)
 }
 
