@@ -30,7 +30,9 @@
 
 mod address;
 mod attempt;
+mod changes;
 mod epoch;
+mod locked;
 mod rows;
 mod session;
 mod sslmode;

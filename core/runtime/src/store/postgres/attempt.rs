@@ -9,6 +9,8 @@ use tokio::join;
 use super::super::Work;
 use super::super::commit::{Changes, Loaded, Places};
 use super::Failure;
+use super::changes::Writer;
+use super::locked::Locked;
 use super::rows::{self, Clock};
 use super::session::Session;
 use crate::failpoint;
@@ -44,7 +46,7 @@ impl Attempt<'_> {
         let Session { client, statements, .. } = self.session;
         failpoint::at(self.places.begin);
         let is_fleets = rows::concern_fleet(&self.work.commands);
-        let (mut loaded, now) = rows::load(client, statements, is_fleets, self.clock, self.work).await?;
+        let (mut loaded, locked, now) = rows::load(client, statements, is_fleets, self.clock, self.work).await?;
         let (mut reply, mut changes) = loaded.execute(now, self.work.commands.clone());
         if changes.is_empty() {
             client.batch_execute("ROLLBACK").await?;
@@ -53,21 +55,27 @@ impl Attempt<'_> {
                 self.flush().await?;
             }
         } else if is_fleets {
-            (reply, changes) = self.settle(&mut loaded, now, &changes).await?;
+            (reply, changes) = self.settle(&mut loaded, &locked, now, &changes).await?;
         } else {
-            self.admit(&loaded, now, &changes).await?;
+            self.admit(&loaded, &locked, now, &changes).await?;
         }
         Ok(Committed { reply, loaded, now, inserted: changes.inserted })
     }
 
     /// Writes users' first rows.
-    async fn admit(&mut self, loaded: &Loaded, now: WallTime, changes: &Changes) -> Result<(), Failure> {
-        let Session { client, statements, .. } = self.session;
+    async fn admit(
+        &mut self,
+        loaded: &Loaded,
+        locked: &Locked,
+        now: WallTime,
+        changes: &Changes,
+    ) -> Result<(), Failure> {
+        let session = self.session;
         assert!(changes.head.is_none(), "LOAD-1: the fleet's row is changed by who holds it");
-        rows::save_rows(client, statements, loaded, now, changes).await?;
+        Writer { session, now }.save_rows(loaded, locked, changes).await?;
         failpoint::at(self.places.written);
         *self.progress = Progress::Sent;
-        client.batch_execute("COMMIT").await?;
+        session.client.batch_execute("COMMIT").await?;
         failpoint::at(self.places.durable);
         Ok(())
     }
@@ -76,15 +84,16 @@ impl Attempt<'_> {
     async fn settle(
         &mut self,
         loaded: &mut Loaded,
+        locked: &Locked,
         now: WallTime,
         draft: &Changes,
     ) -> Result<(Reply, Changes), Failure> {
-        let Session { client, statements, .. } = self.session;
-        rows::save_draft(client, statements, self.clock, loaded, now, draft).await?;
+        let writer = Writer { session: self.session, now };
+        writer.save_draft(self.clock, loaded, locked, draft).await?;
         let (reply, changes) = loaded.execute(now, self.work.commands.clone());
         let corrections = loaded.corrections(draft, &changes);
         if let Some(head) = &changes.head {
-            rows::save_outlived(client, statements, loaded, &head.outlived).await?;
+            writer.save_outlived(loaded, &head.outlived).await?;
         }
         failpoint::at(self.places.written);
         *self.progress = Progress::Sent;
@@ -93,8 +102,8 @@ impl Attempt<'_> {
         let commit = if is_early { "SET LOCAL synchronous_commit TO off; COMMIT" } else { "COMMIT" };
         let (saved, committed, flushed) = join!(
             biased;
-            rows::save_head(client, statements, loaded, now, changes.head.as_ref(), &corrections),
-            client.batch_execute(commit),
+            writer.save_head(loaded, changes.head.as_ref(), &corrections),
+            self.session.client.batch_execute(commit),
             async { if is_early { self.flush().await } else { Ok(()) } },
         );
         if let Err(Failure::Postgres(error)) = &saved

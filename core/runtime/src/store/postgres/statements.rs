@@ -27,7 +27,10 @@ pub(super) struct Statements {
     /// The first grant of either kind that is due and not loaded: somebody else has locked it.
     pub(super) due_elsewhere: Statement,
     pub(super) insert: Statement,
+    /// Of open grants that become alike.
+    pub(super) update_alike: Statement,
     pub(super) update_open: Statement,
+    pub(super) deliver: Statement,
     pub(super) update_ended: Statement,
     pub(super) update_head: Statement,
     pub(super) update_clock: Statement,
@@ -43,7 +46,8 @@ impl Statements {
         let lock = format!("SELECT pg_advisory_xact_lock_shared({EPOCH_LOCK})");
         let named = format!("SELECT {RECORD} FROM users WHERE user_id = ANY($1)");
         // Always in the same order, so that nobody waits for ever.
-        let named_locked = format!("{named} ORDER BY user_id FOR UPDATE");
+        let named_locked =
+            format!("SELECT {RECORD}, ctid FROM users WHERE user_id = ANY($1) ORDER BY user_id FOR UPDATE");
         let (head, next, due_pending, due_claimed) = (head(), next(), due("pending"), due("claimed"));
         let (hold_epoch, lock_fleet, head, outlived, named, named_locked, next, due_pending, due_claimed) = try_join!(
             client.prepare(&lock),
@@ -57,9 +61,11 @@ impl Statements {
             client.prepare(&due_claimed),
         )?;
         let due_elsewhere = client.prepare(&due_elsewhere()).await?;
-        let (insert, update_open, update_ended, update_head, update_clock) = try_join!(
+        let (insert, update_alike, update_open, deliver, update_ended, update_head, update_clock) = try_join!(
             client.prepare(INSERT),
+            client.prepare(UPDATE_ALIKE),
             client.prepare(UPDATE_OPEN),
+            client.prepare("UPDATE users SET state = 'delivered', changed_at = $2, due_at = NULL WHERE ctid = ANY($1)"),
             client.prepare(UPDATE_ENDED),
             client.prepare(UPDATE_HEAD),
             client.prepare("UPDATE store SET clock = greatest(clock, $1)"),
@@ -82,7 +88,9 @@ impl Statements {
             due_claimed,
             due_elsewhere,
             insert,
+            update_alike,
             update_open,
+            deliver,
             update_ended,
             update_head,
             update_clock,
@@ -121,7 +129,7 @@ fn next() -> String {
 /// it, and what a human has locked is left for later.
 fn due(state: &str) -> String {
     format!(
-        "SELECT {RECORD} FROM users WHERE state = '{state}' AND due_at <= {NOW} AND user_id NOT IN (SELECT unnest($3::text[])) \
+        "SELECT {RECORD}, ctid FROM users WHERE state = '{state}' AND due_at <= {NOW} AND user_id NOT IN (SELECT unnest($3::text[])) \
          ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED"
     )
 }
@@ -158,6 +166,12 @@ WITH records AS (
     INSERT INTO grant_ids SELECT grant_id, user_id FROM records WHERE grant_id IS NOT NULL
 )
 SELECT count(*) FROM records";
+
+const UPDATE_ALIKE: &str = "
+UPDATE users
+SET state = $3, changed_at = $2, due_at = $4, first_sent_at = $5, sent_until = $6, fence_epoch = $7, fence_claim = $8, fence_nonce = $9,
+    attempts = $10, in_doubt = $11, is_seen = $12
+WHERE ctid = ANY($1)";
 
 const UPDATE_OPEN: &str = "
 UPDATE users
