@@ -138,7 +138,7 @@ async fn ended(connection: impl Future<Output = Result<(), tokio_postgres::Error
 
 /// * A commit is acknowledged when it is on the disk (`on`), or on every synchronous standby and applied there, if that is set.
 /// * The same few statements run all day on tables that are small, empty or full of what was just written: plans are made once, for the indexes,
-///   and whatever the statistics were when they were made. (A table without an index costs 10^10 then, for which alone code would be compiled.)
+///   and whatever the statistics were when they were made: a queue that was short is not read whole to be sorted. (A table without an index costs 10^10 then, for which alone code would be compiled.)
 const SETTINGS: &str = "
 SELECT set_config('synchronous_commit',
                   CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
@@ -147,4 +147,5 @@ SELECT set_config('synchronous_commit',
        set_config('idle_in_transaction_session_timeout', $3::text, false),
        set_config('plan_cache_mode', 'force_generic_plan', false),
        set_config('enable_seqscan', 'off', false),
+       set_config('enable_bitmapscan', 'off', false),
        set_config('jit', 'off', false)";
