@@ -191,6 +191,7 @@ async fn processes_that_claim_at_once_never_share_a_grant_nor_exceed_the_fleets_
     assert_eq!(delivered.get(), GRANTS);
     assert_eq!(place.count("grants WHERE state = 'delivered'").await, i64::try_from(GRANTS).unwrap());
     assert!(full.get(), "the limit was never reached, so nothing was seen of it");
+    assert_eq!(place.count("store WHERE claimed = 0").await, 1, "LOAD-1: what is counted is what is claimed");
 }
 
 #[tokio::test]
@@ -212,6 +213,7 @@ async fn a_claim_takes_back_what_the_fleet_has_no_more_room_for_and_takes_what_i
         assert_eq!(claimed(&done).len(), count, "drafted by {limit_read}, done by {limit_found}");
         let at_all = "grants WHERE state = 'claimed' AND attempts = 1 AND due_at > now()";
         assert_eq!(place.count(at_all).await, limit_found);
+        assert_eq!(place.count(&format!("store WHERE claimed = {limit_found}")).await, 1);
         let untouched = "users WHERE state = 'pending' AND attempts = 0 AND fence_claim = 0 AND first_sent_at IS NULL";
         assert_eq!(place.count(untouched).await, 12 - limit_found, "what was taken back is as it was");
     }
@@ -355,6 +357,33 @@ async fn a_row_that_a_human_has_locked_holds_up_no_claim() {
     assert_eq!(ids, BTreeSet::from(["user-0", "user-2"]));
     place.by_hand.batch_execute("COMMIT").await.unwrap();
     assert_eq!(claimed(&commit(&process, claim(2, 10, 10)).await).len(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_reads_no_more_of_the_queue_than_it_takes_whatever_the_statistics_say() {
+    let Some(place) = Place::find("queue").await else { return };
+    let process = place.process().await;
+    let queue = "INSERT INTO users (user_id, variant, generation, exposed_at, changed_at, grant_id, units, state, due_at, sent_until, \
+                                    fence_epoch, fence_claim, fence_nonce, attempts, in_doubt, is_seen) \
+                 SELECT 'user-' || n, 1, 1, n, n, decode(lpad(to_hex(n), 32, '0'), 'hex'), 25, 'pending', n, 0, 0, 0, 0, 0, false, false \
+                 FROM generate_series(1, 5000) AS n";
+    place.by_hand.batch_execute(queue).await.unwrap();
+    // The server knows how many rows there are, and takes hardly any for pending.
+    place.by_hand.batch_execute("VACUUM users").await.unwrap();
+    assert_eq!(claimed(&commit(&process, claim(1, 10, 100)).await).len(), 10);
+    // What a session has read is told when it ends.
+    drop(process);
+    let read =
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelid = 'users_pending'::regclass AND idx_scan > 0";
+    let read = async {
+        loop {
+            if let Some(row) = place.by_hand.query_opt(read, &[]).await.unwrap() {
+                break row.get::<_, i64>(0);
+            }
+        }
+    };
+    let read = timeout(PATIENCE, read).await.expect("a claim that was counted");
+    assert!(read < 100, "{read} entries");
 }
 
 #[tokio::test]

@@ -116,9 +116,18 @@ impl Loaded {
 
     /// What the store knows besides its users, `claimed` of whose grants are claimed; after all rows.
     pub(super) fn set_head(&mut self, head: Head, claimed: u64) {
+        self.head = Head { claimed_elsewhere: claimed.saturating_sub(self.claimed_here()), ..head };
+    }
+
+    fn claimed_here(&self) -> u64 {
         let is_claimed = |record: &&UserRecord| matches!(record.grant, Some(GrantRecord::Claimed(_)));
-        let here = self.records.iter().flatten().filter(is_claimed).count() as u64;
-        self.head = Head { claimed_elsewhere: claimed.saturating_sub(here), ..head };
+        self.records.iter().flatten().filter(is_claimed).count() as u64
+    }
+
+    /// How many more grants are claimed after `head` than before. It is exact even where a row that nobody has locked is another one by then.
+    pub(super) fn claimed_more(&self, head: &Head) -> i64 {
+        let [before, after] = [self.head.claimed_elsewhere + self.claimed_here(), head.claimed_elsewhere];
+        after.cast_signed() - before.cast_signed()
     }
 
     /// What is to be written where `draft` was, so that it is as if `changes` had been.

@@ -244,7 +244,7 @@ impl Writer<'_> {
         let Fleet { limit, max_in_flight, effects_per_minute, paused_until, minute_start, claimed_in_minute } =
             head.fleet;
         let [limit, claimed_in_minute] = [limit, claimed_in_minute].map(i64::from);
-        let claimed = i64::try_from(head.claimed_elsewhere).unwrap_or(i64::MAX);
+        let claimed_more = loaded.claimed_more(head);
         let (max_in_flight, effects_per_minute) = (i64::from(max_in_flight), i64::from(effects_per_minute));
         let [paused_until, minute_start] = [paused_until, minute_start].map(nanos);
         let lineage = head.lineage.as_ref().map(|lineage| &lineage.0[..]);
@@ -263,7 +263,7 @@ impl Writer<'_> {
                 &paused_until,
                 &minute_start,
                 &claimed_in_minute,
-                &claimed,
+                &claimed_more,
             ];
             client.execute(&statements.update_head, &row).await
         };

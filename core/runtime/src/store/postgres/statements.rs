@@ -198,7 +198,7 @@ WHERE users.user_id = made.user_id";
 const UPDATE_HEAD: &str = "
 UPDATE store
 SET clock = greatest(clock, $1), lineage = $2, fleet_limit = $3, max_in_flight = $4, effects_per_minute = $5, paused_until = $6,
-    minute_start = $7, claimed_in_minute = $8, claimed = $9";
+    minute_start = $7, claimed_in_minute = $8, claimed = claimed + $9";
 
 const BEGIN_OUTLIVED: &str = "
 INSERT INTO outlived (user_id, until, fence_epoch, fence_claim, fence_nonce) VALUES ($1, $2, $3, $4, $5)
