@@ -220,6 +220,26 @@ async fn a_claim_takes_back_what_the_fleet_has_no_more_room_for_and_takes_what_i
 }
 
 #[tokio::test]
+async fn a_row_that_was_written_anew_while_a_settlement_waited_for_it_is_settled() {
+    const GRANTS: usize = 20;
+    let Some(place) = Place::find("waited_for").await else { return };
+    let process = place.process().await;
+    commit(&process, admission(0..20, 1)).await;
+    let grants = claimed(&commit(&process, claim(1, 20, 100)).await);
+    assert_eq!(grants.len(), GRANTS);
+    place.by_hand.batch_execute("BEGIN; UPDATE users SET attempts = 7 WHERE user_id = 'user-3'").await.unwrap();
+    let let_go = async {
+        place.until_somebody_waits().await;
+        place.by_hand.batch_execute("COMMIT").await.unwrap();
+    };
+    let (done, ()) = join!(commit(&process, delivery(&grants)), let_go);
+    assert_eq!(results(&done).len(), GRANTS);
+    assert_eq!(place.count("grants WHERE state = 'delivered'").await, 20);
+    assert_eq!(place.count("users WHERE attempts = 7").await, 1, "nothing of it is lost");
+    assert_eq!(place.count("store WHERE claimed = 0").await, 1);
+}
+
+#[tokio::test]
 async fn a_claim_is_counted_in_the_minute_that_another_process_has_begun() {
     let Some(place) = Place::find("minute").await else { return };
     let process = place.process().await;

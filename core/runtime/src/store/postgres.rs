@@ -4,11 +4,11 @@
 //! COMMITTED: it loads the rows it may touch, lets an image execute the commands, and writes back what has changed (`attempt.rs`). What
 //! it relies on besides:
 //!
-//! * `LOAD-1`: a commit that claims or settles ends by locking the one row of `store`, and counts under that lock: the count of claimed
-//!   grants is exact. Until then it has worked beside the others, on a draft that takes the fleet for what it was when it was read; under
+//! * `LOAD-1`: a commit that claims or settles ends by locking the one row of `store`, which has the count of claimed grants, and changes it
+//!   under that lock: it is exact. Until then it has worked beside the others, on a draft that takes the fleet for what it was when it was read; under
 //!   the lock it executes the commands once more, and what has become of the draft is put right.
 //! * `GRANT-5`: the rows that such a commit may change are locked when they are loaded: those of named users in the order of their ids, then
-//!   grants to claim `FOR UPDATE SKIP LOCKED`. Who holds the row of `store` waits for nobody, so no two commits wait for each other. A grant that is skipped
+//!   grants to claim `FOR UPDATE SKIP LOCKED`. So they stay where they are in the table until this commit changes them, and are found there (`locked.rs`). Who holds the row of `store` waits for nobody, so no two commits wait for each other. A grant that is skipped
 //!   is said to be due in a second: whoever has locked it may have been stopped, and nobody else would look at it again.
 //! * `ASSIGN-1`, `GRANT-1`, `GRANT-2`: a commit that only admits or looks up reads that row and locks nothing. Two processes that admit
 //!   a user at once both insert the whole record; the key lets one of them, and the other, which sees that it wrote fewer rows than it made, rolls

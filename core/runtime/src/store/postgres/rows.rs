@@ -1,4 +1,4 @@
-//! Rows to records and back.
+//! Rows to records.
 
 use std::time::Duration;
 

@@ -129,7 +129,8 @@ fn next() -> String {
 /// it, and what a human has locked is left for later.
 ///
 /// A row that names a transaction under way as the last one to lock it is not tried: to fail at the lock takes several times as long as to
-/// look, and each process that claims at the same time has a hundred such rows at the head of the queue. To try one in vain does no harm.
+/// look, and each process that claims at the same time may have a hundred such rows at the head of the queue. To try one in vain does no harm: where the
+/// server has counted more than 2^32 transactions, `xmax` is without the upper half of its number, and all rows are tried.
 fn due(state: &str) -> String {
     format!(
         "SELECT {RECORD}, ctid FROM users WHERE state = '{state}' AND due_at <= {NOW} AND user_id NOT IN (SELECT unnest($3::text[])) \
