@@ -128,7 +128,7 @@ fn next() -> String {
 /// Grants that are due, overdue longest first; nobody else may change them then. What another process is about to claim or to settle is left to
 /// it, and what a human has locked is left for later.
 ///
-/// A row that names a transaction under way as the last one to lock it is not tried: to fail at the lock takes several times as long as to
+/// A row that names a transaction under way as the last one to lock it is not tried: to fail at the lock takes longer than to
 /// look, and each process that claims at the same time may have a hundred such rows at the head of the queue. To try one in vain does no harm: where the
 /// server has counted more than 2^32 transactions, `xmax` is without the upper half of its number, and all rows are tried.
 fn due(state: &str) -> String {
