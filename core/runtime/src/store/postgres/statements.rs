@@ -8,6 +8,9 @@ use super::super::columns::RECORD;
 /// The store's time, evaluated once in a statement whose first two parameters are a `rows::Clock`.
 const NOW: &str = "(SELECT greatest(clock, $1::bigint, coalesce($2::bigint, \
                    (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint)) FROM store)";
+/// The numbers of transactions under way, and the next few: those that begin while the statement runs.
+const UNDER_WAY: &str = "(SELECT ARRAY(SELECT txid_snapshot_xip(seen) UNION ALL SELECT txid_snapshot_xmax(seen) + generate_series(0, 15)) \
+                         FROM txid_current_snapshot() AS seen)::bigint[]";
 /// The parts of the advisory lock that commits share and that beginning an epoch takes alone: ours, and the schema.
 pub(super) const EPOCH_LOCK: &str = "1212895302, hashtext(current_schema())";
 
@@ -130,11 +133,13 @@ fn next() -> String {
 ///
 /// A row that names a transaction under way as the last one to lock it is not tried: to fail at the lock takes longer than to
 /// look, and each process that claims at the same time may have a hundred such rows at the head of the queue. To try one in vain does no harm: where the
-/// server has counted more than 2^32 transactions, `xmax` is without the upper half of its number, and all rows are tried.
+/// server has counted more than 2^32 transactions, `xmax` is without the upper half of its number, and all rows are tried. Not to try one that nobody has
+/// locked would leave a grant behind: `xmax` may be the number of a group of lockers, which says nothing, so only the very numbers of
+/// [`UNDER_WAY`] count.
 fn due(state: &str) -> String {
     format!(
         "SELECT {RECORD}, ctid FROM users WHERE state = '{state}' AND due_at <= {NOW} AND user_id NOT IN (SELECT unnest($3::text[])) \
-         AND (xmax = '0'::xid OR txid_visible_in_snapshot(xmax::text::bigint, (SELECT txid_current_snapshot()))) \
+         AND (xmax = '0'::xid OR xmax::text::bigint <> ALL ({UNDER_WAY})) \
          ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED"
     )
 }
