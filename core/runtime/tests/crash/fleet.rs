@@ -92,7 +92,7 @@ impl Fleet<'_> {
         });
         let expected = if fate == Fate::Killed { End::Killed } else { End::Ended };
         assert_eq!(child.end(), expected, "{}", std::fs::read_to_string(log).unwrap_or_default());
-        // Memory is where it is.
+        // A long run has thousands of logs, in memory where the world is.
         std::fs::remove_file(log).unwrap();
     }
 

@@ -8,7 +8,7 @@
 //! ([`hookproof_testing::crash`]). Beside each kind of harm stands a child that is built wrongly, or a disk or database that lies, which the
 //! judge must catch.
 //!
-//! `HOOKPROOF_KILLS=10000 cargo test --release -p hookproof-runtime --test crash -- --nocapture` kills as often as it says.
+//! `HOOKPROOF_KILLS=10000 cargo test -p hookproof-runtime --test crash -- --nocapture` kills as often as it says.
 
 #![expect(clippy::unwrap_used, reason = "whatever fails here fails the test")]
 

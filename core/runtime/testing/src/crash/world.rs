@@ -118,7 +118,7 @@ impl World {
         let log = self.path(&format!("log-{}", self.child_count));
         let end = child.end();
         let said = std::fs::read_to_string(&log).unwrap_or_default();
-        // Thousands of children would fill a small machine's memory with theirs.
+        // A long run has thousands of logs, in memory where the world is.
         let _ = std::fs::remove_file(log);
         self.kill_count += u64::from(end == End::Killed);
         (end, said)
